@@ -1,0 +1,88 @@
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use byrnie_identity::Account;
+
+use crate::{Origin, Protocol, ServiceName, WorkloadName};
+
+/// A Pod, as far as the mesh cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// `shop/cart-7d9f`
+    pub name: WorkloadName,
+    /// The object.
+    pub origin: Origin,
+    /// Who it is.
+    pub account: Account,
+    /// Its labels: PeerPolicy selects by them.
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// Its addresses.
+    pub ips: Vec<IpAddr>,
+    /// `topology.kubernetes.io/zone` of its node.
+    pub zone: Option<Arc<str>>,
+    /// How its traffic comes to a sidecar.
+    pub capture: Capture,
+    /// The ports that Services forward to, sorted by port, each once.
+    pub served: Vec<Served>,
+}
+
+/// How a workload's traffic comes to its sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// No sidecar.
+    Outside,
+    /// All traffic is redirected to 15001 and 15006.
+    Redirected,
+    /// Listeners bound to given addresses, no redirection (`byrnie.io/inbound`, `byrnie.io/upstreams`).
+    Explicit {
+        /// Where the sidecar listens for the application.
+        inbound: Vec<InboundPort>,
+        /// Where the application finds services.
+        upstreams: Vec<UpstreamPort>,
+    },
+}
+
+/// `byrnie.io/inbound: LISTEN=APPLICATION`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundPort {
+    /// Where peers call.
+    pub listen: SocketAddr,
+    /// Where the application listens.
+    pub application: SocketAddr,
+}
+
+/// `byrnie.io/upstreams: LISTEN=SERVICE.NAMESPACE:PORT`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamPort {
+    /// Where the application calls.
+    pub listen: SocketAddr,
+    /// The service it means.
+    pub service: ServiceName,
+    /// The service's port.
+    pub port: u16,
+}
+
+/// A port of the workload that a Service forwards to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// The port on the workload's own address.
+    pub port: u16,
+    /// What the Service declares. Where Services disagree: [`Protocol::Undeclared`].
+    pub protocol: Protocol,
+    /// One Service that forwards here (the first by name), for names in logs and metrics.
+    pub service: ServiceName,
+}
+
+impl Workload {
+    /// Whether a sidecar terminates mesh TLS on this address of the workload.
+    pub fn is_meshed_at(&self, address: SocketAddr) -> bool {
+        match &self.capture {
+            Capture::Outside => false,
+            Capture::Redirected => self.ips.contains(&address.ip()),
+            Capture::Explicit { inbound, .. } => inbound.iter().any(|port| port.listen == address),
+        }
+    }
+}

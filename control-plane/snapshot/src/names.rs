@@ -1,0 +1,44 @@
+//! Names of resources: stable, and to be guessed by who knows the Service.
+
+use std::net::SocketAddr;
+
+use byrnie_model::{MeshConfig, ServiceName};
+
+/// The SDS name of a workload's own certificate.
+pub const WORKLOAD_SECRET: &str = "workload";
+/// The SDS name of the roots that peers are checked against.
+pub const TRUST_SECRET: &str = "trust";
+/// The listener of redirected inbound traffic (15006) or, in explicit mode, the prefix of the bound ones.
+pub const INBOUND: &str = "in";
+/// The listener of redirected outbound traffic (15001), and the prefix of the one of each address.
+pub const OUTBOUND: &str = "out";
+
+/// The cluster of a service port, and its endpoints: `shop/cart:80`.
+pub fn cluster(service: &ServiceName, port: u16) -> String {
+    format!("{service}:{port}")
+}
+
+/// The route configuration of a service port: `route/shop/cart:80`.
+pub fn route(service: &ServiceName, port: u16) -> String {
+    format!("route/{service}:{port}")
+}
+
+/// The listener of one outbound address: `out/10.96.0.5:80`.
+pub fn outbound(address: SocketAddr) -> String {
+    format!("{OUTBOUND}/{address}")
+}
+
+/// The listener of one bound inbound address: `in/127.0.1.10:8080`.
+pub fn inbound(address: SocketAddr) -> String {
+    format!("{INBOUND}/{address}")
+}
+
+/// The server name that a client's sidecar sends: `p80.cart.shop.svc.cluster.local`. For gateways and logs only.
+pub fn server_name(service: &ServiceName, port: u16, mesh: &MeshConfig) -> String {
+    format!("p{port}.{}", fqdn(service, mesh))
+}
+
+/// The DNS name of a Service: `cart.shop.svc.cluster.local`.
+pub fn fqdn(service: &ServiceName, mesh: &MeshConfig) -> String {
+    format!("{}.{}.svc.{}", service.name(), service.namespace(), mesh.cluster_domain)
+}

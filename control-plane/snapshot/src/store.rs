@@ -1,0 +1,217 @@
+use std::{collections::BTreeSet, sync::Arc};
+
+use byrnie_model::WorkloadName;
+use byrnie_proto::Kind;
+use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
+
+use crate::{Client, Resource, View};
+
+type Names = OrdMap<Arc<str>, Arc<Resource>>;
+
+/// All resources at one moment. A clone is a few reference counts and shares everything.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    layers: OrdMap<(View, Kind), Names>,
+    /// Workloads that are shown no listener but their own: nothing is redirected to them.
+    secluded: OrdSet<WorkloadName>,
+}
+
+/// A resource that differs between two snapshots.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Change {
+    /// Who is shown it.
+    pub view: View,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name; `*` where the view as a whole shows other resources of this kind than before.
+    pub name: Arc<str>,
+}
+
+/// What one client is shown of one kind: a few shared maps, the narrowest first.
+#[derive(Clone, Debug, Default)]
+pub struct Sight {
+    layers: [Names; 4],
+}
+
+impl Snapshot {
+    /// Puts a resource in a view.
+    pub fn put(&mut self, view: View, resource: impl Into<Arc<Resource>>) {
+        let resource = resource.into();
+        let key = (view, resource.kind());
+        self.layers.entry(key).or_default().insert(resource.name().clone(), resource);
+    }
+
+    /// Takes a resource out of a view; nothing happens where it is not there.
+    pub fn remove(&mut self, view: &View, kind: Kind, name: &str) {
+        let key = (view.clone(), kind);
+        let Some(names) = self.layers.get_mut(&key) else { return };
+        names.remove(name);
+        if names.is_empty() {
+            self.layers.remove(&key);
+        }
+    }
+
+    /// Sets whether the workload is shown no listener but its own (explicit mode).
+    pub fn seclude(&mut self, workload: &WorkloadName, secluded: bool) {
+        if secluded {
+            self.secluded.insert(workload.clone());
+        } else {
+            self.secluded.remove(workload);
+        }
+    }
+
+    /// What `client` is shown of `kind`.
+    pub fn sight(&self, client: &Client, kind: Kind) -> Sight {
+        let alone = kind == Kind::Listener && self.secluded.contains(&client.workload);
+        let layer = |view: View| match view {
+            View::Namespace(..) | View::Dialect(_) | View::Common if alone => Names::new(),
+            view => self.layers.get(&(view, kind)).cloned().unwrap_or_default(),
+        };
+        Sight { layers: client.views().map(layer) }
+    }
+
+    /// One resource as `client` is shown it.
+    pub fn find(&self, client: &Client, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
+        let alone = kind == Kind::Listener && self.secluded.contains(&client.workload);
+        let reach = if alone { 1 } else { 4 };
+        client.views().into_iter().take(reach).find_map(|view| self.layers.get(&(view, kind))?.get(name))
+    }
+
+    /// The names of one kind in one view.
+    pub fn names(&self, view: &View, kind: Kind) -> impl Iterator<Item = &Arc<str>> {
+        self.layers.get(&(view.clone(), kind)).into_iter().flat_map(|names| names.keys())
+    }
+
+    /// All resources with the view they are in, by view, kind and name.
+    pub fn all(&self) -> impl Iterator<Item = (&View, &Arc<Resource>)> {
+        self.layers.iter().flat_map(|((view, _), names)| names.values().map(move |resource| (view, resource)))
+    }
+
+    /// What differs between `old` and this, in proportion to the difference.
+    pub fn changes(&self, old: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let empty = Names::new();
+        for item in old.layers.diff(&self.layers) {
+            let ((view, kind), before, after) = match item {
+                DiffItem::Add(key, after) => (key, &empty, after),
+                DiffItem::Remove(key, before) => (key, before, &empty),
+                DiffItem::Update { old: (key, before), new: (_, after) } => (key, before, after),
+            };
+            let differing = before.diff(after).filter_map(differing_name);
+            changes.extend(differing.map(|name| Change { view: view.clone(), kind: *kind, name }));
+        }
+        self.changes_of_seclusion(old, &mut changes);
+        changes
+    }
+
+    /// A workload that is secluded or no longer so is shown other listeners; one change stands for all.
+    fn changes_of_seclusion(&self, old: &Self, changes: &mut Vec<Change>) {
+        let moved = old.secluded.diff(&self.secluded).map(|item| match item {
+            imbl::ordset::DiffItem::Add(name) | imbl::ordset::DiffItem::Remove(name) => name.clone(),
+        });
+        let all =
+            moved.map(|workload| Change { view: View::Workload(workload), kind: Kind::Listener, name: "*".into() });
+        changes.extend(all);
+    }
+}
+
+impl Sight {
+    /// One resource.
+    pub fn get(&self, name: &str) -> Option<&Arc<Resource>> {
+        self.layers.iter().find_map(|layer| layer.get(name))
+    }
+
+    /// All resources, each name once; the order is unspecified.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.layers.iter().enumerate().flat_map(move |(depth, layer)| {
+            layer.values().filter(move |r| !self.layers[..depth].iter().any(|narrower| narrower.contains_key(r.name())))
+        })
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is nothing to see.
+    pub fn is_empty(&self) -> bool {
+        self.layers.iter().all(OrdMap::is_empty)
+    }
+
+    /// The names whose resource differs between `old` and this, in proportion to the difference.
+    pub fn changes(&self, old: &Self) -> BTreeSet<Arc<str>> {
+        let layers = old.layers.iter().zip(&self.layers);
+        let candidates = layers.flat_map(|(before, after)| before.diff(after).filter_map(differing_name));
+        candidates.filter(|name| version(self.get(name)) != version(old.get(name))).collect()
+    }
+}
+
+/// The name of a difference. Where only the bytes count (`Resource::eq` also compares origins) the caller sorts it out.
+fn differing_name(item: DiffItem<'_, '_, Arc<str>, Arc<Resource>>) -> Option<Arc<str>> {
+    match item {
+        DiffItem::Add(name, _) | DiffItem::Remove(name, _) => Some(name.clone()),
+        DiffItem::Update { old: (name, before), new: (_, after) } => {
+            (before.version() != after.version()).then(|| name.clone())
+        }
+    }
+}
+
+fn version(resource: Option<&Arc<Resource>>) -> Option<crate::Version> {
+    resource.map(|resource| resource.version())
+}
+
+#[cfg(test)]
+mod tests {
+    use byrnie_proto::envoy::google::protobuf::StringValue;
+
+    use super::*;
+    use crate::Dialect;
+
+    fn resource(name: &str, content: &str) -> Resource {
+        Resource::new(Kind::Cluster, name, &StringValue { value: content.to_owned() })
+    }
+
+    fn client() -> Client {
+        Client { workload: WorkloadName::new("shop", "cart-1"), dialect: Dialect::Envoy }
+    }
+
+    #[test]
+    fn a_narrower_view_hides_a_wider_one_and_only_for_who_sees_it() {
+        let mut snapshot = Snapshot::default();
+        snapshot.put(View::Dialect(Dialect::Envoy), resource("a", "wide"));
+        snapshot.put(View::Namespace(Dialect::Envoy, "shop".into()), resource("a", "narrow"));
+        let other = Client { workload: WorkloadName::new("bank", "teller"), ..client() };
+        let seen = |client: &Client| snapshot.find(client, Kind::Cluster, "a").map(|r| r.body().clone());
+        assert_eq!(seen(&client()), Some(resource("a", "narrow").body().clone()));
+        assert_eq!(seen(&other), Some(resource("a", "wide").body().clone()));
+        assert_eq!(snapshot.sight(&client(), Kind::Cluster).len(), 1);
+    }
+
+    #[test]
+    fn changes_name_what_differs_in_bytes_and_nothing_else() {
+        let mut old = Snapshot::default();
+        for n in 0..100 {
+            old.put(View::Common, resource(&format!("r{n}"), "same"));
+        }
+        let mut new = old.clone();
+        new.put(View::Common, resource("r7", "other"));
+        new.put(View::Common, resource("r8", "same"));
+        new.remove(&View::Common, Kind::Cluster, "r9");
+        let names: Vec<_> = new.changes(&old).into_iter().map(|change| change.name.to_string()).collect();
+        assert_eq!(names, ["r7", "r9"]);
+        let sights = new.sight(&client(), Kind::Cluster).changes(&old.sight(&client(), Kind::Cluster));
+        assert_eq!(sights.len(), 2);
+    }
+
+    #[test]
+    fn a_narrower_resource_that_goes_uncovers_the_wider_one() {
+        let mut old = Snapshot::default();
+        let narrow = View::Namespace(Dialect::Envoy, "shop".into());
+        old.put(View::Common, resource("a", "wide"));
+        old.put(narrow.clone(), resource("a", "narrow"));
+        let mut new = old.clone();
+        new.remove(&narrow, Kind::Cluster, "a");
+        let changed = new.sight(&client(), Kind::Cluster).changes(&old.sight(&client(), Kind::Cluster));
+        assert_eq!(changed.into_iter().map(|name| name.to_string()).collect::<Vec<_>>(), ["a"]);
+    }
+}

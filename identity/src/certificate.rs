@@ -1,0 +1,66 @@
+use x509_parser::{
+    extensions::GeneralName,
+    prelude::{FromDer, X509Certificate},
+};
+
+use crate::{IdentityError, SpiffeId};
+
+/// A certificate that names no workload.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// Not an X.509 certificate in DER.
+    #[error("the certificate cannot be read: {0}")]
+    Unreadable(String),
+    /// No URI SAN, or more than one.
+    #[error("the certificate has {0} URI SANs: exactly one, the workload's identity, is accepted")]
+    UriSans(usize),
+    /// A URI SAN that is no identity of this mesh's shape.
+    #[error("the certificate's URI SAN: {0}")]
+    Identity(#[from] IdentityError),
+}
+
+/// The identity that `der` proves, once its chain was verified: this looks at the name only.
+///
+/// SPIFFE X509-SVID, section 2: a certificate holds exactly one URI SAN.
+pub fn peer_identity(der: &[u8]) -> Result<SpiffeId, CertificateError> {
+    let unreadable = |error: String| CertificateError::Unreadable(error);
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unreadable(error.to_string()))?;
+    let names = certificate.subject_alternative_name().map_err(|error| unreadable(error.to_string()))?;
+    let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
+    match uris(names)[..] {
+        [uri] => Ok(uri.parse()?),
+        ref uris => Err(CertificateError::UriSans(uris.len())),
+    }
+}
+
+/// The URIs among `names`.
+pub(crate) fn uris<'a>(names: &[GeneralName<'a>]) -> Vec<&'a str> {
+    let uri = |name: &GeneralName<'a>| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    };
+    names.iter().filter_map(uri).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, SanType};
+
+    use super::*;
+
+    fn certificate(uris: &[&str]) -> Vec<u8> {
+        let mut params = CertificateParams::new(vec!["cart.shop".to_owned()]).unwrap();
+        params.subject_alt_names.extend(uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())));
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    }
+
+    #[test]
+    fn the_identity_is_the_one_uri_san() {
+        let id = "spiffe://cluster.local/ns/shop/sa/cart";
+        assert_eq!(peer_identity(&certificate(&[id])), Ok(id.parse().unwrap()));
+        assert_eq!(peer_identity(&certificate(&[])), Err(CertificateError::UriSans(0)));
+        assert_eq!(peer_identity(&certificate(&[id, id])), Err(CertificateError::UriSans(2)));
+        assert!(matches!(peer_identity(&certificate(&["spiffe://d/x"])), Err(CertificateError::Identity(_))));
+        assert!(matches!(peer_identity(b"hello"), Err(CertificateError::Unreadable(_))));
+    }
+}
