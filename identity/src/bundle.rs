@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use rustls_pki_types::CertificateDer;
 
-use crate::TrustDomain;
+use crate::{TrustDomain, certificates_pem};
 
 /// The roots that vouch for one trust domain. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +29,7 @@ impl TrustBundle {
 
     /// The roots as one PEM text, as `trusted_ca` of an SDS validation context wants it.
     pub fn pem(&self) -> String {
-        let blocks: Vec<_> = self.roots.iter().map(|root| pem::Pem::new("CERTIFICATE", root.as_ref())).collect();
-        pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
+        certificates_pem(&self.roots)
     }
 }
 

@@ -1,3 +1,4 @@
+use rustls_pki_types::CertificateDer;
 use x509_parser::{
     extensions::GeneralName,
     prelude::{FromDer, X509Certificate},
@@ -23,14 +24,25 @@ pub enum CertificateError {
 ///
 /// SPIFFE X509-SVID, section 2: a certificate holds exactly one URI SAN.
 pub fn peer_identity(der: &[u8]) -> Result<SpiffeId, CertificateError> {
+    match &certificate_uris(der)?[..] {
+        [uri] => Ok(uri.parse()?),
+        uris => Err(CertificateError::UriSans(uris.len())),
+    }
+}
+
+/// All URI SANs of the certificate `der`, as written.
+pub fn certificate_uris(der: &[u8]) -> Result<Vec<String>, CertificateError> {
     let unreadable = |error: String| CertificateError::Unreadable(error);
     let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unreadable(error.to_string()))?;
     let names = certificate.subject_alternative_name().map_err(|error| unreadable(error.to_string()))?;
     let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
-    match uris(names)[..] {
-        [uri] => Ok(uri.parse()?),
-        ref uris => Err(CertificateError::UriSans(uris.len())),
-    }
+    Ok(uris(names).into_iter().map(str::to_owned).collect())
+}
+
+/// `chain` as one PEM text, in its order.
+pub fn certificates_pem(chain: &[CertificateDer<'_>]) -> String {
+    let blocks: Vec<_> = chain.iter().map(|der| pem::Pem::new("CERTIFICATE", der.as_ref())).collect();
+    pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
 }
 
 /// The URIs among `names`.

@@ -1,0 +1,150 @@
+use byrnie_identity::{TrustDomain, peer_identity};
+use byrnie_proto::ca::certificate_authority_client::CertificateAuthorityClient;
+use rcgen::{CertificateParams, KeyPair, PublicKeyData, SanType};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{
+    Code,
+    transport::{Channel, Server},
+};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::*;
+use crate::{State, TOKEN_LIFETIME, TokenError};
+
+const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_800_000_000)
+}
+
+/// A served authority that knows one workload, `shop/cart-1` of the account `shop/cart`.
+struct Served {
+    authority: Arc<Authority>,
+    client: CertificateAuthorityClient<Channel>,
+    token: String,
+    server: JoinHandle<()>,
+    _dir: TempDir,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn served() -> Served {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::open(dir.path(), &TrustDomain::default(), now()).unwrap();
+    let authority = Arc::new(Authority::new(state).with_jitter(|| 0.0));
+    let token = authority.tokens().mint(&"shop/cart-1".parse().unwrap(), TOKEN_LIFETIME, now()).unwrap();
+    let tokens = authority.clone();
+    let authenticate = move |metadata: &MetadataMap| {
+        let refused = |error: TokenError| Status::unauthenticated(error.to_string());
+        let workload = tokens.tokens().verify(bearer(metadata)?, now()).map_err(refused)?;
+        assert_eq!(workload.to_string(), "shop/cart-1");
+        Ok(Account::new("shop", "cart"))
+    };
+    let service = SigningService::new(authority.clone(), authenticate, Arc::new(now)).into_server();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+    });
+    let client = CertificateAuthorityClient::connect(address).await.unwrap();
+    Served { authority, client, token: token.as_str().to_owned(), server, _dir: dir }
+}
+
+impl Served {
+    async fn sign(&self, token: &str, csr_der: Vec<u8>, ttl_seconds: u32) -> Result<SignResponse, Status> {
+        let mut request = Request::new(SignRequest { csr_der, ttl_seconds });
+        if !token.is_empty() {
+            request.metadata_mut().insert("authorization", token.parse().unwrap());
+        }
+        self.client.clone().sign(request).await.map(Response::into_inner)
+    }
+
+    async fn signed(&self, csr_der: Vec<u8>, ttl_seconds: u32) -> Result<SignResponse, Status> {
+        self.sign(&format!("Bearer {}", self.token), csr_der, ttl_seconds).await
+    }
+}
+
+fn request(key: &KeyPair, uris: &[&str]) -> Vec<u8> {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names.extend(uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())));
+    params.serialize_request(key).unwrap().der().to_vec()
+}
+
+#[tokio::test]
+async fn a_workload_with_a_token_gets_a_leaf_for_its_own_key() {
+    let served = served().await;
+    let key = KeyPair::generate().unwrap();
+    for uris in [&[][..], &[CART]] {
+        let response = served.signed(request(&key, uris), 0).await.unwrap();
+        assert_eq!(peer_identity(&response.chain_der[0]).unwrap().to_string(), CART);
+        let (_, leaf) = X509Certificate::from_der(&response.chain_der[0]).unwrap();
+        assert_eq!(leaf.public_key().raw, key.subject_public_key_info());
+        assert_eq!(response.chain_der.len(), 2);
+        assert_eq!(response.roots_der, [served.authority.roots().roots()[0].to_vec()]);
+        assert_eq!(response.not_after, 1_800_000_000 + 86_400);
+        assert_eq!(response.renew_at, 1_800_000_000 + 57_600);
+    }
+    let short = served.signed(request(&key, &[]), 90).await.unwrap();
+    assert_eq!(short.not_after, 1_800_000_090);
+}
+
+#[tokio::test]
+async fn who_does_not_prove_who_it_is_gets_nothing() {
+    let served = served().await;
+    let csr = request(&KeyPair::generate().unwrap(), &[]);
+    let forged = format!("Bearer {}x", served.token);
+    for token in ["", "Bearer", "Bearer ", "Basic abc", "Bearer abc", forged.as_str()] {
+        let status = served.sign(token, csr.clone(), 0).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated, "{token}: {status}");
+        assert!(!status.message().contains(&served.token[..20]), "{status}");
+    }
+    // Without proof, not even the request is judged.
+    assert_eq!(served.sign("", b"rubbish".to_vec(), 0).await.unwrap_err().code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_request_for_another_identity_is_denied() {
+    let served = served().await;
+    let key = KeyPair::generate().unwrap();
+    let other = "spiffe://cluster.local/ns/shop/sa/admin";
+    for uris in [&[other][..], &[CART, other], &["spiffe://prod/ns/shop/sa/cart"]] {
+        let status = served.signed(request(&key, uris), 0).await.unwrap_err();
+        assert_eq!(status.code(), Code::PermissionDenied, "{status}");
+        assert!(status.message().contains(CART), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_cannot_be_honoured_is_an_invalid_argument() {
+    let served = served().await;
+    let mut broken = request(&KeyPair::generate().unwrap(), &[]);
+    *broken.last_mut().unwrap() ^= 1;
+    let curve = request(&KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).unwrap(), &[]);
+    for csr in [Vec::new(), b"rubbish".to_vec(), broken, curve, vec![0x30; SigningRequest::MAX_BYTES + 1]] {
+        let status = served.signed(csr, 0).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        assert!(!status.message().is_empty());
+    }
+    let huge = served.signed(vec![0x30; 1 << 20], 0).await.unwrap_err();
+    assert_eq!(huge.code(), Code::OutOfRange, "not even read: {huge}");
+}
+
+#[tokio::test]
+async fn what_a_request_asks_beside_the_identity_is_not_granted() {
+    let served = served().await;
+    let mut params = CertificateParams::new(vec!["kubernetes.default".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let csr = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+    let response = served.signed(csr, 0).await.unwrap();
+    let (_, leaf) = X509Certificate::from_der(&response.chain_der[0]).unwrap();
+    assert!(!leaf.is_ca() && !leaf.key_usage().unwrap().unwrap().value.key_cert_sign());
+    assert_eq!(leaf.subject().iter().count(), 0);
+    assert_eq!(leaf.subject_alternative_name().unwrap().unwrap().value.general_names.len(), 1);
+}
