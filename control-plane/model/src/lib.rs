@@ -5,6 +5,7 @@
 //! type, no protobuf and no task lives here: everything is a plain value that was checked at the edge.
 
 pub mod attach;
+mod backend;
 mod endpoint;
 mod mesh;
 mod name;
@@ -13,6 +14,8 @@ pub mod policy;
 mod protocol;
 pub mod resolve;
 pub mod route;
+#[cfg(test)]
+mod sample;
 mod service;
 mod workload;
 mod world;

@@ -1,3 +1,5 @@
+use std::fmt;
+
 /// What a service port is declared to speak.
 ///
 /// Declared by `appProtocol`, then by the prefix of the port's name (`http-web`), then by a well-known port number
@@ -49,10 +51,23 @@ impl Protocol {
         Some(match word.to_ascii_lowercase().as_str() {
             "http" | "http1" | "ws" | "kubernetes.io/ws" => Self::Http1,
             "http2" | "h2c" | "kubernetes.io/h2c" => Self::Http2,
-            "grpc" | "grpcweb" => Self::Grpc,
+            "grpc" | "grpc-web" | "grpcweb" => Self::Grpc,
             "tcp" | "mysql" | "mongo" | "redis" | "postgresql" | "postgres" => Self::Tcp,
             "https" | "tls" | "wss" | "kubernetes.io/wss" => Self::Tls,
             _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http1 => "http",
+            Self::Http2 => "http2",
+            Self::Grpc => "grpc",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Undeclared => "undeclared",
         })
     }
 }

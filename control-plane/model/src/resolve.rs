@@ -1,11 +1,21 @@
 //! The route table of a Service port: routes merged, put in order of precedence, backends looked up.
+//!
+//! A dropped rule ([`crate::attach`] says which) has no entry: its requests fall to the next rule that matches. A
+//! Service port that no route governs keeps its default table.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+mod precedence;
+#[cfg(test)]
+mod tests;
+
 use crate::{
-    Origin, Service, ServiceName, ServicePort, World,
-    route::{Filters, Match, Redirect, RouteRetry},
+    ObjectKind, Origin, Service, ServiceName, ServicePort, World,
+    attach::{self, is_honoured},
+    backend,
+    route::{Filters, Match, Redirect, Route, RouteKind, RouteRetry, Rule},
 };
+use precedence::Specificity;
 
 /// The tables of one Service port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,25 +62,32 @@ pub enum Action {
     Forward(Vec<Destination>),
     /// Answered with a redirect.
     Redirect(Redirect),
-    /// Answered with this status: 500 where no backend takes anything.
+    /// Answered with this status where no backend takes anything, as [`Entry::broken_status`] says.
     Respond(u16),
 }
 
 /// A backend with its share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
-    /// The service port; `None` where the reference leads nowhere, and its share is answered with 500.
+    /// The service port; `None` where the reference leads nowhere, and its share is answered with
+    /// [`Entry::broken_status`].
     pub target: Option<(ServiceName, u16)>,
     /// Its share, above 0.
     pub weight: u32,
-    /// Header edits and rewrite for this backend only.
+    /// What is done only to requests that go to this backend: after the filters of the entry, and in place of its
+    /// rewrite where both have one.
     pub filters: Filters,
 }
 
 /// The tables of `port` of `service`.
 pub fn tables(world: &World, service: &Service, port: &ServicePort) -> Tables {
-    let _ = world;
-    Tables { shared: RouteTable::to_itself(&service.name, port.number), consumers: BTreeMap::new() }
+    let frontend = attach::frontend(world, &service.name, port.number);
+    let shared = match &*frontend.producer {
+        [] => RouteTable::to_itself(&service.name, port.number),
+        routes => RouteTable::merged(world, routes),
+    };
+    let of = |(namespace, routes): (Arc<str>, Vec<_>)| (namespace, RouteTable::merged(world, &routes));
+    Tables { shared, consumers: frontend.consumers.into_iter().map(of).collect() }
 }
 
 impl RouteTable {
@@ -89,4 +106,77 @@ impl RouteTable {
         };
         Self { entries: vec![entry] }
     }
+
+    /// The routes of one set in order of precedence. They come oldest first, then by name; the sort is stable, so
+    /// that this order, that of the rules and that of the matches decide between equals.
+    fn merged(world: &World, routes: &[Arc<Route>]) -> Self {
+        let mut ranked = Vec::new();
+        for route in routes {
+            for (index, rule) in route.rules.iter().enumerate().filter(|(_, rule)| is_honoured(rule)) {
+                let entry = entry(world, route, index, rule);
+                ranked.extend(rule.matches.iter().map(|matches| {
+                    let entry = Entry { matches: matches.clone(), ..entry.clone() };
+                    (Specificity::of(route.name.kind, matches), entry)
+                }));
+            }
+        }
+        ranked.sort_by(|(a, _), (b, _)| b.cmp(a));
+        Self { entries: ranked.into_iter().map(|(_, entry)| entry).collect() }
+    }
+}
+
+impl Entry {
+    /// The status of requests that have no backend: 500, and for a GRPCRoute 503, which a gRPC client reads as
+    /// UNAVAILABLE (Gateway API, `HTTPRouteRule.backendRefs` and `GRPCRouteRule.backendRefs`).
+    pub fn broken_status(&self) -> u16 {
+        match self.origin.as_ref().map(|origin| origin.object.kind) {
+            Some(ObjectKind::GRPCRoute) => broken_status(RouteKind::Grpc),
+            _ => broken_status(RouteKind::Http),
+        }
+    }
+}
+
+fn broken_status(kind: RouteKind) -> u16 {
+    match kind {
+        RouteKind::Grpc => 503,
+        RouteKind::Http => 500,
+    }
+}
+
+/// What a rule does; `matches` is left to the caller.
+fn entry(world: &World, route: &Route, index: usize, rule: &Rule) -> Entry {
+    let mut filters = rule.filters.clone();
+    let action = match filters.redirect.take() {
+        Some(redirect) => Action::Redirect(redirect),
+        None => forward(world, route.name.kind, rule),
+    };
+    let name = match &rule.name {
+        Some(name) => format!("{}/rule/{name}", route.name),
+        None => format!("{}/rule/{index}", route.name),
+    };
+    Entry {
+        matches: Match::default(),
+        action,
+        filters,
+        request_timeout: rule.request_timeout,
+        backend_timeout: rule.backend_timeout,
+        retry: rule.retry.clone(),
+        origin: Some(route.origin.clone()),
+        name,
+    }
+}
+
+fn forward(world: &World, kind: RouteKind, rule: &Rule) -> Action {
+    let taking = rule.backends.iter().filter(|backend| backend.weight > 0);
+    let destinations: Vec<_> = taking
+        .map(|backend| Destination {
+            target: backend::resolve(world, kind, &backend.target).ok(),
+            weight: backend.weight,
+            filters: backend.filters.clone(),
+        })
+        .collect();
+    if destinations.iter().all(|destination| destination.target.is_none()) {
+        return Action::Respond(broken_status(kind));
+    }
+    Action::Forward(destinations)
 }

@@ -41,7 +41,7 @@ pub struct ParentRef {
     pub name: Arc<str>,
     /// Only this port of the Service.
     pub port: Option<u16>,
-    /// Listener of a Gateway; means nothing for a Service.
+    /// Only the port of the Service that has this name (Gateway API, `ParentReference.sectionName`).
     pub section_name: Option<Arc<str>>,
 }
 
@@ -209,6 +209,9 @@ impl Default for Match {
 }
 
 impl RouteKind {
+    /// All kinds, the most specific first.
+    pub const ALL: [Self; 2] = [Self::Grpc, Self::Http];
+
     /// The kind as it is written in YAML.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -223,6 +226,7 @@ impl fmt::Display for RouteKind {
         f.write_str(self.as_str())
     }
 }
+
 impl ParentRef {
     /// The Service it names, where it names one.
     pub fn service(&self) -> Option<ServiceName> {

@@ -47,4 +47,21 @@ impl Service {
     pub fn is_frontend(&self) -> bool {
         matches!(self.kind, ServiceKind::Virtual(_))
     }
+
+    /// Its ports as messages name them: `ports 80, 9090`.
+    pub(crate) fn port_list(&self) -> String {
+        let numbers: Vec<_> = self.ports.iter().map(|port| port.number.to_string()).collect();
+        match &*numbers {
+            [] => "no TCP ports".to_owned(),
+            [one] => format!("port {one}"),
+            all => format!("ports {}", all.join(", ")),
+        }
+    }
+}
+
+impl ServicePort {
+    /// Whether the mesh sees requests on it: not where it is declared to carry bytes.
+    pub(crate) fn carries_requests(&self) -> bool {
+        !matches!(self.protocol, Protocol::Tcp | Protocol::Tls)
+    }
 }

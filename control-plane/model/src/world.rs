@@ -1,5 +1,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
+#[cfg(test)]
+mod tests;
+
 use imbl::OrdMap;
 
 use crate::{
@@ -152,8 +155,8 @@ impl World {
             |policy: &PeerPolicy| policy.selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value));
         self.peer_policies
             .range(PolicyName::new(namespace, "")..)
+            .take_while(|(name, _)| name.namespace() == namespace)
             .map(|(_, policy)| policy)
-            .take_while(|policy| &*policy.namespace == namespace)
             .filter(|policy| selects(policy))
             .min_by_key(|policy| (policy.selector.is_empty(), policy.created))
     }
