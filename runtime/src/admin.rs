@@ -1,0 +1,96 @@
+//! The admin server: health, metrics and whatever pages the owner registers, over HTTP/1.
+//!
+//! [`crate::listen::bind`] takes the port at start; [`serve`] answers until it is told to stop. One request a
+//! connection, each with a limit in time, so that forgotten clients cannot pile up.
+
+mod readiness;
+mod routes;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+pub use readiness::{Gate, Readiness};
+pub use routes::{Asked, Reply, Routes};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// The bounds of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once; further ones wait in the kernel's queue.
+    pub connections: usize,
+    /// For the request's head to arrive.
+    pub head: Duration,
+    /// For the whole connection, from accept to the last byte of the reply.
+    pub connection: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 64, head: Duration::from_secs(5), connection: Duration::from_secs(60) }
+    }
+}
+
+/// Answers on `listener` until `stop` is ready; what is being answered then is cut off.
+pub async fn serve(listener: TcpListener, routes: Routes, limits: Limits, stop: impl Future) {
+    let routes = Arc::new(routes);
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    let accept_all = async {
+        loop {
+            let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+            while connections.try_join_next().is_some() {}
+            let stream = accept(&listener).await;
+            let answered = answer(stream, routes.clone(), limits);
+            connections.spawn(async move {
+                answered.await;
+                drop(permit);
+            });
+        }
+    };
+    tokio::select! {
+        () = accept_all => (),
+        _ = stop => (),
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "admin accept failed");
+                // Out of file descriptors: without a pause this loop would take a whole core until some are free.
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, routes: Arc<Routes>, limits: Limits) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let routes = routes.clone();
+        async move { Ok::<Response<Full<Bytes>>, std::convert::Infallible>(routes.answer(request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(limits.connection, connection).await {
+        Ok(Ok(())) => (),
+        Ok(Err(error)) => tracing::debug!(%error, "admin connection failed"),
+        Err(_) => tracing::debug!(limit = ?limits.connection, "admin connection took too long"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! Binding a port so that a failure tells the operator what to do.
+
+use std::{io, net::SocketAddr};
+
+use tokio::net::TcpListener;
+
+/// Why a port could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for {purpose} on {address}: {}", remedy(.source, .flag))]
+pub struct BindError {
+    /// What the port is for, as in `xDS` or `admin`.
+    pub purpose: &'static str,
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// The option that chooses another address.
+    pub flag: &'static str,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+/// Binds `address`; `flag` is the option that chooses another, for the error.
+pub async fn bind(purpose: &'static str, flag: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { purpose, address, flag, source })
+}
+
+fn remedy(error: &io::Error, flag: &str) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "the port is in use; stop the program that holds it, or choose another with {flag} (port 0 takes any free one)"
+            )
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("no interface of this machine has that address; choose another with {flag}")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("not permitted for this user; choose a port of 1024 or above with {flag}")
+        }
+        _ => format!("{error}; choose another address with {flag}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_busy_port_is_named_with_what_to_do() {
+        let held = bind("admin", "--admin-address", ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = held.local_addr().unwrap();
+        let message = bind("admin", "--admin-address", address).await.unwrap_err().to_string();
+        assert_eq!(
+            message,
+            format!(
+                "cannot listen for admin on {address}: the port is in use; stop the program that holds it, \
+                 or choose another with --admin-address (port 0 takes any free one)"
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_is_named_with_what_to_do() {
+        // RFC 5737: 192.0.2.0/24 is for documentation, so no machine has it.
+        let error = bind("xDS", "--xds-address", ([192, 0, 2, 1], 0).into()).await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("no interface of this machine has that address; choose another with --xds-address")
+        );
+    }
+}
