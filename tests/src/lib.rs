@@ -1,1 +1,17 @@
-//! (empty)
+//! What the end-to-end tests and the benchmarks share: a control plane and sidecars as real processes, applications
+//! inside the test, and objects written to a directory.
+//!
+//! Nothing here decides a test; `tests/` does. Every process ends with the value that owns it.
+
+pub mod app;
+pub mod http;
+pub mod load;
+pub mod mesh;
+pub mod objects;
+pub mod pair;
+pub mod process;
+pub mod shop;
+pub mod sidecar;
+pub mod tcp;
+pub mod tools;
+pub mod wait;

@@ -152,6 +152,11 @@ impl State {
         read_token_key(&home, &read_marker(&home)?)
     }
 
+    /// Where the root certificate of the state in `dir` lies, PEM; for clients beyond this machine.
+    pub fn roots_file(dir: &Path) -> PathBuf {
+        dir.join(HOME).join(ROOT_CERTIFICATE)
+    }
+
     fn load(dir: &Path, trust_domain: &TrustDomain, now: SystemTime) -> Result<Self, StateError> {
         let home = dir.join(HOME);
         check_mode(&home, 0o022, 0o700)?;

@@ -14,7 +14,7 @@ pub struct TrafficPolicy {
     pub created: i64,
     /// The Service it speaks of, in the policy's own namespace.
     pub service: ServiceName,
-    /// `balancer`; round robin where nothing is said... least request is Envoy's usual choice for HTTP.
+    /// `balancer`; least request of two choices where nothing is said.
     pub balancer: Option<Balancer>,
     /// `retry`
     pub retry: Option<Retry>,
@@ -119,7 +119,7 @@ pub struct HealthCheck {
     pub probe: Probe,
     /// Between checks; 10 s.
     pub interval: Duration,
-    /// Of one check; 1 s... below the interval.
+    /// Of one check; 1 s, and below the interval.
     pub timeout: Duration,
     /// Successes until healthy; 1.
     pub healthy_threshold: u32,

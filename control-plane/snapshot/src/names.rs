@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use byrnie_model::{MeshConfig, ServiceName};
+use byrnie_identity::Account;
+use byrnie_model::{MeshConfig, ServiceName, WorkloadName};
 
 /// The SDS name of a workload's own certificate.
 pub const WORKLOAD_SECRET: &str = "workload";
@@ -12,6 +13,18 @@ pub const TRUST_SECRET: &str = "trust";
 pub const INBOUND: &str = "in";
 /// The listener of redirected outbound traffic (15001), and the prefix of the one of each address.
 pub const OUTBOUND: &str = "out";
+
+/// The cluster of inbound traffic to ports that no service has.
+pub const INBOUND_PASSTHROUGH: &str = "in/passthrough";
+/// The cluster of outbound traffic to addresses that no service has.
+pub const OUTBOUND_PASSTHROUGH: &str = "out/passthrough";
+
+/// The ALPN value that marks mesh TLS carrying HTTP: offered first, never selected.
+pub const ALPN_HTTP: &str = "byrnie-http";
+/// The ALPN value of mesh TLS carrying bytes: offered and selected.
+pub const ALPN_TCP: &str = "byrnie-tcp";
+/// The header of a reply that a server's sidecar made itself because its application never saw the request.
+pub const UNDELIVERED: &str = "x-byrnie-undelivered";
 
 /// The cluster of a service port, and its endpoints: `shop/cart:80`.
 pub fn cluster(service: &ServiceName, port: u16) -> String {
@@ -31,6 +44,20 @@ pub fn outbound(address: SocketAddr) -> String {
 /// The listener of one bound inbound address: `in/127.0.1.10:8080`.
 pub fn inbound(address: SocketAddr) -> String {
     format!("{INBOUND}/{address}")
+}
+
+/// The application behind a port of a redirected workload: `in/shop/cart-7d9f:8080`.
+pub fn inbound_of(workload: &WorkloadName, port: u16) -> String {
+    format!("{INBOUND}/{workload}:{port}")
+}
+
+/// The pods of a headless service port when one of them is called by its address, by account:
+/// `direct/shop/db:5432/shop/postgres`, and `direct/shop/db:5432` where they are outside the mesh.
+pub fn direct(service: &ServiceName, port: u16, account: Option<&Account>) -> String {
+    match account {
+        Some(account) => format!("direct/{service}:{port}/{account}"),
+        None => format!("direct/{service}:{port}"),
+    }
 }
 
 /// The server name that a client's sidecar sends: `p80.cart.shop.svc.cluster.local`. For gateways and logs only.

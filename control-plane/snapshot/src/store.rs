@@ -77,6 +77,11 @@ impl Snapshot {
         client.views().into_iter().take(reach).find_map(|view| self.layers.get(&(view, kind))?.get(name))
     }
 
+    /// One resource of one view.
+    pub fn at(&self, view: &View, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
+        self.layers.get(&(view.clone(), kind))?.get(name)
+    }
+
     /// The names of one kind in one view.
     pub fn names(&self, view: &View, kind: Kind) -> impl Iterator<Item = &Arc<str>> {
         self.layers.get(&(view.clone(), kind)).into_iter().flat_map(|names| names.keys())

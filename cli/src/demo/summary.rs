@@ -1,0 +1,229 @@
+//! What the run came to: a table, and whether the mesh did its job.
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use super::{
+    board::Board,
+    faults::Failing,
+    mesh::ROUTE_FILE,
+    split::{Seen, Wanted},
+    view::{clock, millis},
+};
+
+const LEAST_SUCCESS: f64 = 99.0;
+/// As catalog-policy.yaml says.
+const ERRORS_UNTIL_EJECTED: u64 = 3;
+
+/// Everything that the verdict rests on.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The last picture.
+    pub board: Board,
+    /// Failed requests of the load by reason.
+    pub failures: BTreeMap<String, u64>,
+    /// Hops without a proof of identity, by Pod.
+    pub unproved: BTreeMap<String, u64>,
+    /// Answers of the two versions since the route was last edited.
+    pub split: Seen,
+    /// The split that the route asks for, where it is one.
+    pub wanted: Option<Wanted>,
+    /// What the failing endpoint failed on purpose.
+    pub failing: Failing,
+    /// Files other than the route that the reader changed.
+    pub edited: Vec<String>,
+    /// How each process that ended by itself ended.
+    pub ended: Vec<String>,
+}
+
+impl Facts {
+    /// What is wrong; empty where the mesh did its job.
+    pub fn findings(&self) -> Vec<String> {
+        let mut findings = self.ended.clone();
+        let (succeeded, failed) = self.board.load;
+        let sum = succeeded + failed;
+        if sum == 0 {
+            findings.push("no request was answered".to_owned());
+            return findings;
+        }
+        let success = 100.0 * succeeded as f64 / sum as f64;
+        if success < LEAST_SUCCESS && self.is_resilience_judged() {
+            findings.push(format!("{success:.2} % of {sum} requests succeeded, {LEAST_SUCCESS} % were wanted"));
+        }
+        findings.extend(self.plain_text());
+        findings.extend(self.split_finding());
+        findings.extend(self.resilience());
+        let (answering, all) = self.board.sidecars;
+        if answering < all {
+            findings.push(format!("only {answering} of {all} sidecars answer"));
+        }
+        findings
+    }
+
+    /// The table and the verdict.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let (succeeded, failed) = self.board.load;
+        let rows = self.board.edges.iter().map(|edge| {
+            let latency = |value: fn(&super::stats::Latency) -> f64| millis(edge.overall.as_ref().map(value));
+            [
+                format!("{} -> {}", edge.caller, edge.callee),
+                edge.answered.to_string(),
+                edge.retries.to_string(),
+                edge.ejections.to_string(),
+                latency(|latency| latency.p50),
+                latency(|latency| latency.p99),
+                if edge.handshakes > 0 { "yes" } else { "NO" }.to_owned(),
+            ]
+        });
+        let heading = ["calls", "answered", "retries", "ejections", "p50", "p99", "mTLS"].map(str::to_owned);
+        for [name, cells @ ..] in std::iter::once(heading).chain(rows) {
+            let cells: String = cells.iter().map(|cell| format!("{cell:>10}")).collect();
+            push(&mut text, &format!("{name:<24}{cells}"));
+        }
+        push(
+            &mut text,
+            &format!("\n{} of traffic: {succeeded} requests succeeded, {failed} failed", clock(self.board.elapsed)),
+        );
+        for (reason, count) in &self.failures {
+            push(&mut text, &format!("  {count} x {reason}"));
+        }
+        push(&mut text, &format!("catalog-3 failed {} requests on purpose", self.failing.sum));
+        if let Some([v1, v2]) = self.split.percent() {
+            let wanted = self.wanted.map(Wanted::percent);
+            let wanted = wanted.map_or("not judged: the route is no plain split".to_owned(), |[v1, v2]| {
+                format!("wanted {v1:.1}/{v2:.1}")
+            });
+            push(&mut text, &format!("split of cart: {v1:.1}/{v2:.1} of {} answers ({wanted})", self.split.sum()));
+        }
+        if !self.is_resilience_judged() {
+            let files = if self.edited.is_empty() { ROUTE_FILE.to_owned() } else { self.edited.join(", ") };
+            push(&mut text, &format!("success, retries and ejections are not judged: {files} changed"));
+        }
+        text
+    }
+
+    /// What comes of the reader's edits is no fault of the mesh; a route that still is a split leaves all as it was.
+    fn is_resilience_judged(&self) -> bool {
+        self.edited.is_empty() && self.wanted.is_some()
+    }
+
+    fn plain_text(&self) -> Vec<String> {
+        let unproved = self.unproved.iter().map(|(pod, count)| format!("{count} requests reached {pod} in plain text"));
+        let silent = self.board.edges.iter().filter(|edge| edge.handshakes == 0);
+        let silent = silent.map(|edge| format!("{} calls {} with no mTLS handshake", edge.caller, edge.callee));
+        unproved.chain(silent).collect()
+    }
+
+    fn split_finding(&self) -> Option<String> {
+        let wanted = self.wanted?;
+        if wanted.explains(self.split)? {
+            return None;
+        }
+        let ([v1, v2], [wanted_v1, wanted_v2]) = (self.split.percent()?, wanted.percent());
+        let sum = self.split.sum();
+        Some(format!(
+            "cart was split {v1:.1}/{v2:.1} over {sum} answers where {wanted_v1:.1}/{wanted_v2:.1} was wanted: more than chance explains"
+        ))
+    }
+
+    fn resilience(&self) -> Vec<String> {
+        if !self.is_resilience_judged() {
+            return Vec::new();
+        }
+        let mut findings = Vec::new();
+        let count = |count: fn(&super::board::Edge) -> u64| self.board.edges.iter().map(count).sum::<u64>();
+        let Failing { sum: failed, longest_series } = self.failing;
+        if failed > 0 && count(|edge| edge.retries) == 0 {
+            findings.push(format!("catalog-3 failed {failed} requests and none was tried again"));
+        }
+        if longest_series >= ERRORS_UNTIL_EJECTED && count(|edge| edge.ejections) == 0 {
+            findings.push(format!("catalog-3 failed {longest_series} requests in a row and was never ejected"));
+        }
+        findings
+    }
+}
+
+fn push(text: &mut String, line: &str) {
+    writeln!(text, "{line}").expect("a String takes every text");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::board::Edge;
+
+    fn good() -> Facts {
+        let edge = |caller, callee: &str, retries, ejections| Edge {
+            caller,
+            callee: callee.to_owned(),
+            per_second: 40.0,
+            success: Some(100.0),
+            answered: 800,
+            retries,
+            handshakes: 1,
+            ejections,
+            recent: None,
+            overall: None,
+            proof: None,
+        };
+        let edges = vec![edge("client", "web", 0, 0), edge("web-1", "catalog", 23, 3)];
+        Facts {
+            board: Board { load: (800, 0), edges, sidecars: (7, 7), ..Board::default() },
+            split: Seen { v1: 715, v2: 85 },
+            wanted: Wanted::read(include_str!("mesh/cart-route.yaml")),
+            failing: Failing { sum: 30, longest_series: 3 },
+            ..Facts::default()
+        }
+    }
+
+    fn only_finding(spoil: impl FnOnce(&mut Facts)) -> String {
+        let mut facts = good();
+        spoil(&mut facts);
+        let findings = facts.findings();
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        findings.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn a_mesh_that_did_its_job_has_no_finding() {
+        assert_eq!(good().findings(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_way_to_fail_is_a_finding_that_says_which() {
+        assert!(only_finding(|facts| facts.board.load = (780, 20)).contains("97.50 % of 800"));
+        assert!(only_finding(|facts| facts.board.load = (0, 0)).contains("no request"));
+        assert!(only_finding(|facts| facts.board.edges[0].handshakes = 0).contains("client calls web with no mTLS"));
+        assert!(
+            only_finding(|facts| facts.unproved = [("cart-v1".into(), 3)].into())
+                .contains("3 requests reached cart-v1")
+        );
+        assert!(only_finding(|facts| facts.split = Seen { v1: 400, v2: 400 }).contains("50.0/50.0 over 800"));
+        assert!(only_finding(|facts| facts.board.edges[1].retries = 0).contains("none was tried again"));
+        assert!(only_finding(|facts| facts.board.edges[1].ejections = 0).contains("never ejected"));
+        assert!(only_finding(|facts| facts.ended.push("sidecar of web-1 ended".into())).contains("web-1"));
+        assert!(only_finding(|facts| facts.board.sidecars = (6, 7)).contains("only 6 of 7"));
+    }
+
+    #[test]
+    fn what_the_reader_edited_is_not_held_against_the_mesh() {
+        let mut facts = good();
+        facts.edited.push("catalog-policy.yaml".to_owned());
+        facts.board.load = (600, 200);
+        (facts.board.edges[1].retries, facts.board.edges[1].ejections) = (0, 0);
+        (facts.wanted, facts.split) = (None, Seen { v1: 0, v2: 800 });
+        assert_eq!(facts.findings(), Vec::<String>::new());
+        assert!(facts.text().contains("not judged: catalog-policy.yaml changed"));
+    }
+
+    #[test]
+    fn nothing_is_asked_of_a_backend_that_had_no_time_to_fail() {
+        let mut facts = good();
+        facts.failing = Failing { sum: 2, longest_series: 2 };
+        facts.board.edges[1].ejections = 0;
+        assert_eq!(facts.findings(), Vec::<String>::new());
+        facts.failing = Failing::default();
+        facts.board.edges[1].retries = 0;
+        assert_eq!(facts.findings(), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,261 @@
+//! The picture as lines of text: coloured for a terminal, one plain line for a file.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    apps::Proof,
+    board::{Board, Edge, Endpoint},
+    mesh::{CLIENT, ROUTE_FILE},
+    split::{Seen, Wanted},
+    stats::{Health, Latency},
+};
+
+const BAR: usize = 30;
+
+/// A colour of the terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ink {
+    /// As the terminal has it.
+    #[default]
+    Plain,
+    /// Headings.
+    Bold,
+    /// What matters less.
+    Dim,
+    /// Good.
+    Green,
+    /// Worth a look.
+    Yellow,
+    /// Bad.
+    Red,
+}
+
+/// A line of coloured pieces.
+#[derive(Clone, Debug, Default)]
+pub struct Line {
+    /// The pieces.
+    pub pieces: Vec<(Ink, String)>,
+}
+
+impl Line {
+    fn with(mut self, ink: Ink, text: impl Into<String>) -> Self {
+        self.pieces.push((ink, text.into()));
+        self
+    }
+
+    /// Its text alone.
+    #[cfg(test)]
+    pub fn text(&self) -> String {
+        self.pieces.iter().map(|(_, text)| text.as_str()).collect()
+    }
+}
+
+/// The whole picture; of the events as many of the newest as `rows` have room for.
+pub fn lines(board: &Board, directory: &str, events: &[&str], rows: usize) -> Vec<Line> {
+    let blank = Line::default;
+    let mut lines = vec![title(board), invitation(directory), blank(), heading()];
+    lines.extend(board.edges.iter().map(edge));
+    lines.extend([blank(), split(board.split, board.wanted), blank()]);
+    lines.extend(endpoints(board));
+    lines.extend([blank(), Line::default().with(Ink::Bold, "IDENTITIES, as the sidecars proved them")]);
+    lines.extend(identities(board));
+    lines.extend([blank(), Line::default().with(Ink::Bold, "EVENTS")]);
+    let room = rows.saturating_sub(lines.len());
+    let newest = events.iter().skip(events.len().saturating_sub(room));
+    lines.extend(newest.map(|event| Line::default().with(Ink::Plain, *event)));
+    lines
+}
+
+/// The picture in one line.
+pub fn plain(board: &Board) -> String {
+    let (succeeded, failed) = board.load;
+    let first = board.edges.iter().find(|edge| edge.caller == CLIENT.name);
+    let (rate, latency) = (first.map_or(0.0, |edge| edge.per_second), first.and_then(|edge| edge.recent));
+    let retries: u64 = board.edges.iter().map(|edge| edge.retries).sum();
+    let split = board.split.percent().map_or("-".to_owned(), |[v1, v2]| format!("{v1:.0}/{v2:.0}"));
+    let out = board.endpoints.iter().filter(|endpoint| endpoint.health != Health::Healthy);
+    let out: Vec<_> = out.map(|endpoint| endpoint.name.as_str()).collect();
+    let out = if out.is_empty() { "none".to_owned() } else { out.join(",") };
+    format!(
+        "{:>5}  {rate:5.1} req/s  ok {succeeded}  failed {failed}  retries {retries}  p50/p99 {}/{}  cart v1/v2 {split}  out of use: {out}",
+        clock(board.elapsed),
+        millis(latency.map(|latency| latency.p50)),
+        millis(latency.map(|latency| latency.p99)),
+    )
+}
+
+fn title(board: &Board) -> Line {
+    let (answering, all) = board.sidecars;
+    let ink = if answering == all { Ink::Green } else { Ink::Red };
+    Line::default()
+        .with(Ink::Bold, "byrnie demo")
+        .with(Ink::Plain, format!("  {}  ", clock(board.elapsed)))
+        .with(ink, format!("{answering} of {all} sidecars answer"))
+        .with(Ink::Dim, "  q ends")
+}
+
+fn invitation(directory: &str) -> Line {
+    Line::default()
+        .with(Ink::Plain, "edit ")
+        .with(Ink::Bold, format!("{directory}/{ROUTE_FILE}"))
+        .with(Ink::Plain, " and watch")
+}
+
+fn heading() -> Line {
+    let text = format!(
+        "{:<24}{:>8}{:>9}{:>10}{:>9}{:>9}{:>9}  mTLS",
+        "CALLS", "req/s", "total", "success", "retries", "p50", "p99"
+    );
+    Line::default().with(Ink::Bold, text)
+}
+
+fn edge(edge: &Edge) -> Line {
+    let latency = edge.recent;
+    let success = edge.success.map_or("-".to_owned(), |percent| format!("{percent:.1} %"));
+    let ink = match edge.success {
+        Some(percent) if percent < 99.0 => Ink::Red,
+        Some(percent) if percent < 100.0 => Ink::Yellow,
+        Some(_) => Ink::Green,
+        None => Ink::Dim,
+    };
+    let (tls_ink, tls) = if edge.handshakes > 0 { (Ink::Green, "yes") } else { (Ink::Red, "NO") };
+    Line::default()
+        .with(Ink::Plain, format!("{:<24}{:>8.1}{:>9}", name(edge), edge.per_second, edge.answered))
+        .with(ink, format!("{success:>10}"))
+        .with(if edge.retries > 0 { Ink::Yellow } else { Ink::Plain }, format!("{:>9}", edge.retries))
+        .with(Ink::Plain, format!("{:>9}{:>9}  ", millis(latency.map(p50)), millis(latency.map(p99))))
+        .with(tls_ink, tls)
+}
+
+fn split(seen: Seen, wanted: Option<Wanted>) -> Line {
+    let line = Line::default().with(Ink::Bold, "SPLIT OF CART, last 10 s  ");
+    let Some([v1, v2]) = seen.percent() else { return line.with(Ink::Dim, "no answers") };
+    let filled = ((v1 / 100.0 * BAR as f64).round() as usize).min(BAR);
+    let wanted = wanted.map(Wanted::percent);
+    line.with(Ink::Plain, format!("v1 {v1:5.1} % "))
+        .with(Ink::Green, "█".repeat(filled))
+        .with(Ink::Yellow, "█".repeat(BAR - filled))
+        .with(Ink::Plain, format!(" {v2:5.1} % v2  "))
+        .with(Ink::Dim, wanted.map_or(String::new(), |[v1, v2]| format!("wanted {v1:.0}/{v2:.0}")))
+}
+
+/// Services of several endpoints, and those with an endpoint that is out of use.
+fn endpoints(board: &Board) -> Vec<Line> {
+    let mut services: BTreeMap<&str, Vec<&Endpoint>> = BTreeMap::new();
+    for endpoint in &board.endpoints {
+        services.entry(&endpoint.service).or_default().push(endpoint);
+    }
+    services.retain(|_, endpoints| endpoints.len() > 1 || endpoints.iter().any(|one| one.health != Health::Healthy));
+    let mut lines = vec![Line::default().with(Ink::Bold, "ENDPOINTS")];
+    for (service, endpoints) in services {
+        let mut line = Line::default().with(Ink::Plain, format!("{service:<10}"));
+        for endpoint in endpoints {
+            let (ink, mark) = match endpoint.health {
+                Health::Healthy => (Ink::Green, "ok"),
+                Health::Ejected => (Ink::Red, "EJECTED"),
+                Health::Unhealthy => (Ink::Red, "UNHEALTHY"),
+            };
+            line = line.with(Ink::Plain, format!("{} ", endpoint.name)).with(ink, format!("{mark:<10}"));
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// Each pair once: the versions of a service have one account.
+fn identities(board: &Board) -> Vec<Line> {
+    let mut pairs: Vec<&Proof> = board.edges.iter().filter_map(|edge| edge.proof.as_ref()).collect();
+    pairs.dedup();
+    pairs
+        .into_iter()
+        .map(|proof| Line::default().with(Ink::Plain, format!("{} -> {}", proof.caller, proof.callee)))
+        .collect()
+}
+
+fn name(edge: &Edge) -> String {
+    format!("{} -> {}", edge.caller, edge.callee)
+}
+
+fn p50(latency: Latency) -> f64 {
+    latency.p50
+}
+
+fn p99(latency: Latency) -> f64 {
+    latency.p99
+}
+
+/// Envoy counts whole milliseconds and estimates between them.
+pub fn millis(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(value) if value < 1.0 => "<1 ms".to_owned(),
+        Some(value) => format!("{value:.0} ms"),
+    }
+}
+
+/// `75 s` -> `1:15`
+pub fn clock(time: Duration) -> String {
+    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn board() -> Board {
+        let edge = |callee: &str, handshakes, success| Edge {
+            caller: "client",
+            callee: callee.to_owned(),
+            per_second: 40.0,
+            success,
+            answered: 481,
+            retries: 23,
+            handshakes,
+            ejections: 1,
+            recent: Some(Latency { p50: 0.0, p99: 9.4 }),
+            overall: None,
+            proof: Some(Proof { caller: "spiffe://a".to_owned(), callee: "spiffe://b".to_owned() }),
+        };
+        let endpoint = |name: &str, health| Endpoint { service: "catalog".to_owned(), name: name.to_owned(), health };
+        Board {
+            elapsed: Duration::from_secs(75),
+            load: (480, 1),
+            edges: vec![edge("web", 2, Some(100.0)), edge("cart", 0, None)],
+            wanted: Wanted::read(include_str!("mesh/cart-route.yaml")),
+            split: Seen { v1: 90, v2: 10 },
+            endpoints: vec![endpoint("catalog-1", Health::Healthy), endpoint("catalog-3", Health::Ejected)],
+            sidecars: (7, 7),
+        }
+    }
+
+    #[test]
+    fn the_picture_names_all_that_the_reader_asks_for() {
+        let lines = lines(&board(), "/tmp/x", &["old", "cart-route.yaml changed"], 18);
+        let text: Vec<String> = lines.iter().map(Line::text).collect();
+        let expect = |line: &str| assert!(text.iter().any(|shown| shown == line), "{line:?} is not in {text:#?}");
+        expect("byrnie demo  1:15  7 of 7 sidecars answer  q ends");
+        expect("edit /tmp/x/cart-route.yaml and watch");
+        expect("client -> web               40.0      481   100.0 %       23    <1 ms     9 ms  yes");
+        expect("client -> cart              40.0      481         -       23    <1 ms     9 ms  NO");
+        expect(&format!("SPLIT OF CART, last 10 s  v1  90.0 % {}  10.0 % v2  wanted 90/10", "█".repeat(BAR)));
+        expect("catalog   catalog-1 ok        catalog-3 EJECTED   ");
+        assert_eq!(text.iter().filter(|line| *line == "spiffe://a -> spiffe://b").count(), 1, "two edges, one pair");
+        assert_eq!(text.last().unwrap(), "cart-route.yaml changed");
+        assert_eq!(text.len(), 18, "the older event gives way: {text:#?}");
+    }
+
+    #[test]
+    fn without_a_terminal_the_picture_is_one_line() {
+        assert_eq!(
+            plain(&board()),
+            " 1:15   40.0 req/s  ok 480  failed 1  retries 46  p50/p99 <1 ms/9 ms  cart v1/v2 90/10  out of use: catalog-3"
+        );
+    }
+
+    #[test]
+    fn an_empty_picture_can_be_drawn() {
+        let text: Vec<String> = lines(&Board::default(), "/x", &[], 24).iter().map(Line::text).collect();
+        assert!(text.iter().any(|line| line.contains("no answers")), "{text:?}");
+        assert!(plain(&Board::default()).contains("cart v1/v2 -"));
+    }
+}

@@ -1,0 +1,107 @@
+//! Who subscribed to what: a change is told to those alone whom it concerns.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    task::Waker,
+    time::Instant,
+};
+
+use byrnie_proto::Kind;
+use byrnie_snapshot::Change;
+
+use crate::{connection::Connection, mailbox::Mark};
+
+/// The name of a change that stands for a view as a whole.
+const WHOLE_VIEW: &str = "*";
+
+/// All open streams and their subscriptions.
+#[derive(Default)]
+pub(crate) struct Index {
+    streams: BTreeMap<u64, Arc<Connection>>,
+    wildcards: [BTreeMap<u64, Arc<Connection>>; Kind::ALL.len()],
+    /// Subscribers sorted by id: a new stream has the highest, so it goes to the end.
+    names: [HashMap<Arc<str>, Vec<Arc<Connection>>>; Kind::ALL.len()],
+}
+
+impl Index {
+    /// All streams, the oldest first.
+    pub fn streams(&self) -> impl Iterator<Item = &Arc<Connection>> {
+        self.streams.values()
+    }
+
+    /// How many names somebody subscribed to.
+    pub fn names_count(&self) -> usize {
+        self.names.iter().map(HashMap::len).sum()
+    }
+
+    pub fn open(&mut self, connection: Arc<Connection>) {
+        self.streams.insert(connection.id, connection);
+    }
+
+    pub fn close(&mut self, id: u64) {
+        self.streams.remove(&id);
+        for wildcards in &mut self.wildcards {
+            wildcards.remove(&id);
+        }
+    }
+
+    pub fn subscribe(&mut self, connection: &Arc<Connection>, kind: Kind, names: &[Arc<str>]) {
+        for name in names {
+            let subscribers = self.names[kind as usize].entry(name.clone()).or_default();
+            if let Err(at) = subscribers.binary_search_by_key(&connection.id, |subscriber| subscriber.id) {
+                subscribers.insert(at, connection.clone());
+            }
+        }
+    }
+
+    pub fn unsubscribe(&mut self, id: u64, kind: Kind, names: &[Arc<str>]) {
+        let index = &mut self.names[kind as usize];
+        for name in names {
+            let Some(subscribers) = index.get_mut(name) else { continue };
+            if let Ok(at) = subscribers.binary_search_by_key(&id, |subscriber| subscriber.id) {
+                subscribers.remove(at);
+            }
+            if subscribers.is_empty() {
+                index.remove(name);
+            }
+        }
+    }
+
+    pub fn set_wildcard(&mut self, connection: &Arc<Connection>, kind: Kind, wildcard: bool) {
+        if wildcard {
+            self.wildcards[kind as usize].insert(connection.id, connection.clone());
+        } else {
+            self.wildcards[kind as usize].remove(&connection.id);
+        }
+    }
+
+    /// Tells all subscribers of one name, whatever they see.
+    pub fn tell(&self, kind: Kind, name: &Arc<str>, now: Instant) -> Vec<Waker> {
+        let subscribers = self.names[kind as usize].get(name).into_iter().flatten();
+        subscribers.filter_map(|subscriber| subscriber.mailbox.mark(&Mark::Name(kind, name), now)).collect()
+    }
+
+    /// Tells everyone what changed for them. Returned are those to wake.
+    pub fn tell_changes(&self, changes: &[Change], now: Instant) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        for change in changes {
+            if &*change.name == WHOLE_VIEW {
+                let viewers = self.streams.values().filter(|stream| stream.client.sees(&change.view));
+                wakers.extend(viewers.filter_map(|viewer| viewer.mailbox.mark(&Mark::View(change.kind), now)));
+                continue;
+            }
+            let Some(subscribers) = self.names[change.kind as usize].get(&change.name) else { continue };
+            let viewers = subscribers.iter().filter(|subscriber| subscriber.client.sees(&change.view));
+            let mark = Mark::Name(change.kind, &change.name);
+            wakers.extend(viewers.filter_map(|viewer| viewer.mailbox.mark(&mark, now)));
+        }
+        // Changes come grouped by view and kind, so a wildcard is asked once a group.
+        for group in changes.chunk_by(|a, b| a.kind == b.kind && a.view == b.view) {
+            let Change { view, kind, .. } = &group[0];
+            let viewers = self.wildcards[*kind as usize].values().filter(|stream| stream.client.sees(view));
+            wakers.extend(viewers.filter_map(|viewer| viewer.mailbox.mark(&Mark::Wildcard(*kind), now)));
+        }
+        wakers
+    }
+}

@@ -1,0 +1,191 @@
+//! The gRPC services: aggregated and one for each type, all on the same stream.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use byrnie_proto::{
+    Kind,
+    envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
+};
+use tonic::{
+    Request, Response, Status, Streaming,
+    body::Body,
+    codegen::{Service, http},
+    server::{Grpc, NamedService, StreamingService},
+    service::Routes,
+    transport::Server,
+};
+
+use crate::{
+    gate::Gate,
+    hub::Hub,
+    incoming::Incoming,
+    secret::Secrets,
+    session,
+    stream::{DiscoveryStream, Door, Shared},
+    wire::DiscoveryCodec,
+};
+
+/// The largest request: a list of 100,000 names is about 2 MB.
+const REQUEST_LIMIT: usize = 16 * 1024 * 1024;
+/// A client that does not answer a ping for this long is gone.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// The xDS server.
+#[derive(Clone)]
+pub struct Ads {
+    shared: Arc<Shared>,
+}
+
+impl Ads {
+    /// Serves what `hub` shows to whom `gate` lets in.
+    pub fn new(hub: Arc<Hub>, gate: impl Gate, secrets: impl Secrets) -> Self {
+        Self { shared: Arc::new(Shared { hub, gate: Box::new(gate), secrets: Box::new(secrets) }) }
+    }
+
+    /// All discovery services, to be served beside others: `tuned(Server::builder()).add_routes(ads.routes())`.
+    pub fn routes(&self) -> Routes {
+        Routes::new(self.service::<Aggregated>())
+            .add_service(self.service::<Clusters>())
+            .add_service(self.service::<Endpoints>())
+            .add_service(self.service::<Listeners>())
+            .add_service(self.service::<RouteConfigurations>())
+            .add_service(self.service::<SecretsByType>())
+    }
+
+    fn service<A: Api>(&self) -> Discovery<A> {
+        Discovery { shared: self.shared.clone(), api: PhantomData }
+    }
+}
+
+/// Sets what long-lived discovery streams need: dead clients are found by pings, small pushes are sent at once.
+pub fn tuned(server: Server) -> Server {
+    server.http2_keepalive_interval(Some(KEEPALIVE)).http2_keepalive_timeout(Some(KEEPALIVE)).tcp_nodelay(true)
+}
+
+/// One of the services of `envoy/service/*/v3/*ds.proto`.
+trait Api: Send + Sync + 'static {
+    const NAME: &'static str;
+    /// The last words of its methods: `Stream…`, `Delta…`, `Fetch…`.
+    const METHODS: [&'static str; 3];
+    /// Its only kind.
+    const ONLY: Option<Kind>;
+}
+
+macro_rules! api {
+    ($name:ident, $service:literal, $only:expr, $stream:literal, $delta:literal, $fetch:literal) => {
+        struct $name;
+
+        impl Api for $name {
+            const NAME: &'static str = $service;
+            const METHODS: [&'static str; 3] = [$stream, $delta, $fetch];
+            const ONLY: Option<Kind> = $only;
+        }
+    };
+}
+
+api! {
+    Aggregated, "envoy.service.discovery.v3.AggregatedDiscoveryService", None,
+    "StreamAggregatedResources", "DeltaAggregatedResources", ""
+}
+api! {
+    Clusters, "envoy.service.cluster.v3.ClusterDiscoveryService", Some(Kind::Cluster),
+    "StreamClusters", "DeltaClusters", "FetchClusters"
+}
+api! {
+    Endpoints, "envoy.service.endpoint.v3.EndpointDiscoveryService", Some(Kind::Endpoints),
+    "StreamEndpoints", "DeltaEndpoints", "FetchEndpoints"
+}
+api! {
+    Listeners, "envoy.service.listener.v3.ListenerDiscoveryService", Some(Kind::Listener),
+    "StreamListeners", "DeltaListeners", "FetchListeners"
+}
+api! {
+    RouteConfigurations, "envoy.service.route.v3.RouteDiscoveryService", Some(Kind::Route),
+    "StreamRoutes", "DeltaRoutes", "FetchRoutes"
+}
+api! {
+    SecretsByType, "envoy.service.secret.v3.SecretDiscoveryService", Some(Kind::Secret),
+    "StreamSecrets", "DeltaSecrets", "FetchSecrets"
+}
+
+/// One service.
+struct Discovery<A> {
+    shared: Arc<Shared>,
+    api: PhantomData<A>,
+}
+
+impl<A> Clone for Discovery<A> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone(), api: PhantomData }
+    }
+}
+
+impl<A: Api> NamedService for Discovery<A> {
+    const NAME: &'static str = A::NAME;
+}
+
+impl<A: Api> Service<http::Request<Body>> for Discovery<A> {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let [stream, delta, fetch] = A::METHODS;
+        let shared = self.shared.clone();
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+        if method == stream {
+            Box::pin(async move { Ok(serve::<DiscoveryRequest>(shared, A::ONLY, request).await) })
+        } else if method == delta {
+            Box::pin(async move { Ok(serve::<DeltaDiscoveryRequest>(shared, A::ONLY, request).await) })
+        } else {
+            let known = !fetch.is_empty() && method == fetch;
+            let why = if known { "polling is not served" } else { "there is no such method" };
+            let status = Status::unimplemented(format!("{}/{method}: {why}; {stream} and {delta} are", A::NAME));
+            Box::pin(async move { Ok(status.into_http()) })
+        }
+    }
+}
+
+async fn serve<R: Incoming>(
+    shared: Arc<Shared>,
+    only: Option<Kind>,
+    request: http::Request<Body>,
+) -> http::Response<Body> {
+    let mut grpc = Grpc::new(DiscoveryCodec::<R>::default()).max_decoding_message_size(REQUEST_LIMIT);
+    grpc.streaming(Method { shared, only, request: PhantomData::<R> }, request).await
+}
+
+/// One method of one service.
+struct Method<R> {
+    shared: Arc<Shared>,
+    only: Option<Kind>,
+    request: PhantomData<R>,
+}
+
+impl<R: Incoming> StreamingService<R> for Method<R> {
+    type Response = session::Response;
+    type ResponseStream = DiscoveryStream<R>;
+    type Future = std::future::Ready<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<R>>) -> Self::Future {
+        let peer = request.remote_addr();
+        let (metadata, extensions, requests) = request.into_parts();
+        let door = Door { metadata, extensions, peer };
+        std::future::ready(Ok(Response::new(DiscoveryStream::new(self.shared.clone(), requests, self.only, door))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

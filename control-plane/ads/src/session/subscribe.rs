@@ -1,0 +1,236 @@
+//! Requests: what they accept or refuse, and what they subscribe to.
+
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Instant,
+};
+
+use byrnie_proto::Kind;
+use byrnie_snapshot::{Dialect, Snapshot, Version};
+
+use super::{
+    Outcome, Protocol, Session, compose,
+    flight::Refused,
+    held::Sent,
+    is_full,
+    message::{Request, Wanted},
+};
+
+const WILDCARD: &str = "*";
+
+impl Session {
+    /// Takes in a request. The names that it asks for are answered by the next calls of
+    /// [`next_response`](Self::next_response).
+    pub fn on_request(&mut self, request: Request, snapshot: &Snapshot, now: Instant) -> Outcome {
+        let kind = request.kind;
+        let issued = self.read_nonce(&request.nonce);
+        let mut outcome = Outcome::default();
+        if let Some(nonce) = issued {
+            self.on_answer(kind, nonce, request.error.as_deref(), now, &mut outcome);
+        }
+        let subscription = self.of(kind);
+        let first = !subscription.opened;
+        // State of the world: a request that answers an older response than the last is superseded by the one that
+        // will answer the last. Delta: what a request subscribes to counts whatever it answers.
+        let current =
+            first || request.nonce.is_empty() || issued.is_some() && issued == subscription.flights.last_nonce();
+        match request.wanted {
+            Wanted::Sotw { names, version } if current => self.want_all(kind, &names, &version, snapshot, &mut outcome),
+            Wanted::Sotw { .. } => {}
+            Wanted::Delta { subscribe, unsubscribe, initial } => {
+                let initial = if first { initial } else { HashMap::new() };
+                self.open_delta(kind, subscribe.is_empty(), &initial, snapshot);
+                self.unwant(kind, unsubscribe, &mut outcome);
+                self.want_more(kind, subscribe, &initial, snapshot, &mut outcome);
+            }
+        }
+        outcome.wildcard = self.of(kind).held.is_wildcard();
+        outcome
+    }
+
+    fn on_answer(&mut self, kind: Kind, nonce: u64, error: Option<&str>, now: Instant, outcome: &mut Outcome) {
+        let flights = &mut self.of_mut(kind).flights;
+        match error {
+            None => outcome.acked = flights.ack(nonce),
+            Some(text) => {
+                if let Some(refused) = flights.nack(nonce, text, now) {
+                    outcome.nack = flights.nack.clone();
+                    self.on_refused(kind, refused);
+                }
+            }
+        }
+        self.recheck(kind);
+    }
+
+    /// One refused resource must not take others with it: Envoy refuses a whole response for one resource that fails
+    /// its validation. What is not blamed is sent once more without it. gRPC keeps the valid ones anyway (gRFC A46).
+    fn on_refused(&mut self, kind: Kind, refused: Refused) {
+        let Refused { blamed, others } = refused;
+        if self.client.dialect == Dialect::Grpc || blamed.is_empty() || others.is_empty() {
+            return;
+        }
+        let full = self.protocol == Protocol::Sotw && is_full(kind);
+        let subscription = self.of_mut(kind);
+        if full {
+            let versions = blamed.iter().map(|resource| (resource.name().clone(), resource.version()));
+            subscription.flights.quarantine.extend(versions);
+            subscription.again = true;
+        } else {
+            for resource in others {
+                self.touch(kind, resource.name().clone(), true);
+            }
+        }
+    }
+
+    /// A state-of-the-world request lists all that is wanted.
+    fn want_all(&mut self, kind: Kind, names: &[String], version: &str, snapshot: &Snapshot, outcome: &mut Outcome) {
+        let subscription = self.of_mut(kind);
+        let first = !std::mem::replace(&mut subscription.opened, true);
+        let listed = fingerprint(names);
+        if std::mem::replace(&mut subscription.listed, listed) == listed && !first {
+            return;
+        }
+        subscription.ever_named |= !names.is_empty();
+        let star = names.iter().any(|name| name == WILDCARD) && kind != Kind::Secret;
+        let wildcard = star || names.is_empty() && !subscription.ever_named && kind.has_wildcard();
+        let widened = wildcard && !subscription.held.is_wildcard();
+        if widened {
+            let sight = snapshot.sight(&self.client, kind);
+            self.of_mut(kind).held.widen(sight);
+        } else if !wildcard && subscription.held.is_wildcard() {
+            subscription.narrow();
+        }
+        let listed: HashSet<&str> = names.iter().map(String::as_str).filter(|name| *name != WILDCARD).collect();
+        self.unlist(kind, &listed, outcome);
+        for name in listed {
+            if !self.of(kind).held.names(name) {
+                let name = self.intern(kind, name, snapshot);
+                let subscription = self.of_mut(kind);
+                subscription.held.subscribe(&name, None);
+                subscription.owed.insert(name.clone());
+                outcome.subscribed.push(name);
+            }
+        }
+        let subscription = self.of_mut(kind);
+        // A client that comes back to a wildcard with the very state that it would be sent needs nothing.
+        let complete = first
+            && wildcard
+            && !star
+            && subscription
+                .held
+                .base()
+                .is_some_and(|base| Version::parse(version) == Some(compose::version(base.iter())));
+        if complete {
+            subscription.held.all_sent(HashMap::new());
+        } else if widened || first && !names.is_empty() {
+            subscription.must_answer = true;
+        }
+    }
+
+    /// Ends the subscriptions to names that a state-of-the-world request no longer lists.
+    fn unlist(&mut self, kind: Kind, listed: &HashSet<&str>, outcome: &mut Outcome) {
+        let subscription = self.of_mut(kind);
+        let gone: Vec<_> =
+            subscription.held.subscribed().into_iter().filter(|name| !listed.contains(&**name)).collect();
+        for name in gone {
+            subscription.unsubscribe(&name);
+            outcome.unsubscribed.push(name);
+        }
+        if !outcome.unsubscribed.is_empty() {
+            self.recheck(kind);
+        }
+    }
+
+    /// The first delta request of a kind; without names it is a wildcard.
+    fn open_delta(&mut self, kind: Kind, nameless: bool, initial: &HashMap<String, String>, snapshot: &Snapshot) {
+        let subscription = self.of(kind);
+        if subscription.opened {
+            return;
+        }
+        let legacy = nameless && kind.has_wildcard();
+        let subscription = self.of_mut(kind);
+        subscription.opened = true;
+        subscription.resumed = !initial.is_empty();
+        if legacy {
+            self.widen_delta(kind, initial, snapshot);
+        }
+    }
+
+    fn widen_delta(&mut self, kind: Kind, initial: &HashMap<String, String>, snapshot: &Snapshot) {
+        let sight = snapshot.sight(&self.client, kind);
+        let subscription = self.of_mut(kind);
+        subscription.must_answer = true;
+        let differing = subscription.held.widen(sight);
+        let gone = subscription.held.believe(initial);
+        for name in differing.into_iter().chain(gone) {
+            subscription.due.entry(name).or_insert(false);
+        }
+    }
+
+    fn unwant(&mut self, kind: Kind, names: Vec<String>, outcome: &mut Outcome) {
+        for name in names {
+            let subscription = self.of_mut(kind);
+            if name == WILDCARD {
+                subscription.narrow();
+                continue;
+            }
+            let name: Arc<str> = name.into();
+            if subscription.unsubscribe(&name) {
+                // Under a wildcard the client still has a right to it, and must be told what became of it.
+                if subscription.held.is_wildcard() {
+                    subscription.owed.insert(name.clone());
+                }
+                outcome.unsubscribed.push(name);
+            }
+        }
+        self.recheck(kind);
+    }
+
+    fn want_more(
+        &mut self,
+        kind: Kind,
+        names: Vec<String>,
+        initial: &HashMap<String, String>,
+        snapshot: &Snapshot,
+        outcome: &mut Outcome,
+    ) {
+        for name in names {
+            if name == WILDCARD {
+                match self.of(kind).held.is_wildcard() || kind == Kind::Secret {
+                    true => self.of_mut(kind).must_answer = true,
+                    false => self.widen_delta(kind, initial, snapshot),
+                }
+                continue;
+            }
+            let target = self.target(kind, &name, snapshot);
+            let has = initial.get(&name).map(|text| match &target {
+                Some(target) if Version::parse(text) == Some(target.version()) => Sent::This(target.clone()),
+                _ => Sent::Stale,
+            });
+            let name = target.map_or_else(|| name.into(), |target| target.name().clone());
+            let rewarm = kind == Kind::Endpoints && self.rewarm.remove(&name);
+            let subscription = self.of_mut(kind);
+            if !subscription.held.names(&name) {
+                outcome.subscribed.push(name.clone());
+            }
+            let known = matches!(has, Some(Sent::This(_))) && !rewarm;
+            subscription.held.subscribe(&name, has);
+            if !known {
+                subscription.owed.insert(name);
+            }
+        }
+    }
+
+    /// The shared text of a name, where there is one: a subscription to what exists costs no copy of the name.
+    fn intern(&self, kind: Kind, name: &str, snapshot: &Snapshot) -> Arc<str> {
+        self.target(kind, name, snapshot).map_or_else(|| name.into(), |target| target.name().clone())
+    }
+}
+
+fn fingerprint(names: &[String]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    names.hash(&mut hasher);
+    hasher.finish()
+}

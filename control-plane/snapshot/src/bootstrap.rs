@@ -1,0 +1,256 @@
+//! What a client is started with: who it is and where it finds the control plane. Everything else comes from there.
+
+use std::{fmt, net::IpAddr, net::SocketAddr, str::FromStr};
+
+use byrnie_model::WorkloadName;
+use serde_json::{Value, json};
+
+/// A client before it knows anything else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// The Pod that it speaks for: `node.id`.
+    pub workload: WorkloadName,
+    /// The control plane.
+    pub xds: XdsAddress,
+    /// The roots of the control plane's certificate, PEM; `None` = plain text, for a loopback address.
+    pub trust: Option<String>,
+    /// Proves to the control plane who the client is (`byrnie token`).
+    pub token: Option<String>,
+    /// Where Envoy's admin interface listens. It is open to all who reach it.
+    pub admin: SocketAddr,
+    /// Whether only differences are sent, as a client that is told nothing else should ask for.
+    pub delta: bool,
+}
+
+/// `HOST:PORT`; IPv6 in brackets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct XdsAddress {
+    host: String,
+    port: u16,
+}
+
+/// A text that is no address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no address of a control plane: HOST:PORT is accepted, an IPv6 address in brackets")]
+pub struct AddressError(String);
+
+/// The name of the control plane's cluster in Envoy.
+const XDS: &str = "xds";
+
+impl Bootstrap {
+    /// The usual client of `workload`: plain text, no token, admin on a port that the system chooses, differences.
+    pub fn new(workload: WorkloadName, xds: XdsAddress) -> Self {
+        let admin = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { workload, xds, trust: None, token: None, admin, delta: true }
+    }
+}
+
+/// The bootstrap of an Envoy, for `envoy -c FILE.yaml`: JSON, which is YAML too.
+pub fn envoy(bootstrap: &Bootstrap) -> String {
+    let ads = json!({ "resource_api_version": "V3", "ads": {} });
+    text(&json!({
+        "node": { "id": bootstrap.workload.to_string(), "cluster": bootstrap.workload.namespace() },
+        "admin": { "address": socket_address(&bootstrap.admin.ip().to_string(), bootstrap.admin.port()) },
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": if bootstrap.delta { "DELTA_GRPC" } else { "GRPC" },
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": true,
+                "grpc_services": [grpc_service(bootstrap)],
+            },
+            "cds_config": ads,
+            "lds_config": ads,
+        },
+        "static_resources": { "clusters": [control_plane(bootstrap)] },
+        // What operators set on a running proxy by its admin interface.
+        "layered_runtime": { "layers": [{ "name": "admin", "admin_layer": {} }] },
+    }))
+}
+
+/// The bootstrap of a proxyless gRPC client, for `GRPC_XDS_BOOTSTRAP` (gRFC A27).
+pub fn grpc(bootstrap: &Bootstrap) -> String {
+    let credentials = if bootstrap.trust.is_some() { "tls" } else { "insecure" };
+    text(&json!({
+        "xds_servers": [{
+            "server_uri": bootstrap.xds.to_string(),
+            "channel_creds": [{ "type": credentials }],
+            "server_features": ["xds_v3"],
+        }],
+        "node": { "id": bootstrap.workload.to_string(), "cluster": bootstrap.workload.namespace() },
+    }))
+}
+
+fn text(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+fn grpc_service(bootstrap: &Bootstrap) -> Value {
+    let mut service = json!({ "envoy_grpc": { "cluster_name": XDS } });
+    if let Some(token) = &bootstrap.token {
+        service["initial_metadata"] = json!([{ "key": "authorization", "value": format!("Bearer {token}") }]);
+    }
+    service
+}
+
+fn control_plane(bootstrap: &Bootstrap) -> Value {
+    let XdsAddress { host, port } = &bootstrap.xds;
+    let endpoint = json!({ "endpoint": { "address": socket_address(host, *port) } });
+    let mut cluster = json!({
+        "name": XDS,
+        "type": if bootstrap.xds.ip().is_some() { "STATIC" } else { "STRICT_DNS" },
+        "connect_timeout": "1s",
+        "load_assignment": { "cluster_name": XDS, "endpoints": [{ "lb_endpoints": [endpoint] }] },
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {
+                    // A control plane that vanished without closing is noticed, and another one is asked.
+                    "http2_protocol_options": { "connection_keepalive": { "interval": "30s", "timeout": "5s" } },
+                },
+            },
+        },
+    });
+    if let Some(roots) = &bootstrap.trust {
+        cluster["transport_socket"] = transport_socket(&bootstrap.xds, roots);
+    }
+    cluster
+}
+
+fn transport_socket(xds: &XdsAddress, roots: &str) -> Value {
+    let san_type = if xds.ip().is_some() { "IP_ADDRESS" } else { "DNS" };
+    let san = json!({ "san_type": san_type, "matcher": { "exact": xds.host } });
+    let mut context = json!({
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {
+            // Envoy's client side stops at TLS 1.2 unless it is told otherwise.
+            "tls_params": { "tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3" },
+            "alpn_protocols": ["h2"],
+            "validation_context": {
+                "trusted_ca": { "inline_string": roots },
+                "match_typed_subject_alt_names": [san],
+            },
+        },
+    });
+    // An address is no server name (RFC 6066, section 3).
+    if xds.ip().is_none() {
+        context["sni"] = json!(xds.host);
+    }
+    json!({ "name": "envoy.transport_sockets.tls", "typed_config": context })
+}
+
+fn socket_address(host: &str, port: u16) -> Value {
+    json!({ "socket_address": { "address": host, "port_value": port } })
+}
+
+impl XdsAddress {
+    /// Whether it never leaves this machine: there the control plane is served in plain text.
+    pub fn is_loopback(&self) -> bool {
+        self.ip().map_or(self.host == "localhost", |ip| ip.is_loopback())
+    }
+
+    fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+}
+
+impl From<SocketAddr> for XdsAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string(), port: address.port() }
+    }
+}
+
+impl FromStr for XdsAddress {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        if let Ok(address) = text.parse::<SocketAddr>() {
+            return Ok(address.into());
+        }
+        let wrong = || AddressError(text.to_owned());
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        if host.is_empty() || !host.bytes().all(fits) {
+            return Err(wrong());
+        }
+        Ok(Self { host: host.to_owned(), port: port.parse().map_err(|_| wrong())? })
+    }
+}
+
+impl fmt::Display for XdsAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ip() {
+            Some(ip) => SocketAddr::new(ip, self.port).fmt(f),
+            None => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+impl fmt::Debug for Bootstrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bootstrap")
+            .field("workload", &self.workload)
+            .field("xds", &self.xds)
+            .field("trust", &self.trust)
+            .field("token", &self.token.as_ref().map(|_| "[redacted]"))
+            .field("admin", &self.admin)
+            .field("delta", &self.delta)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bootstrap(xds: &str) -> Bootstrap {
+        Bootstrap::new(WorkloadName::new("shop", "cart-1"), xds.parse().unwrap())
+    }
+
+    fn parsed(text: &str) -> Value {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn an_envoy_is_told_who_it_is_and_where_to_ask_and_nothing_secret_it_has_not() {
+        let value = parsed(&envoy(&bootstrap("127.0.0.1:15010")));
+        assert_eq!(value["node"]["id"], "shop/cart-1");
+        let ads = &value["dynamic_resources"]["ads_config"];
+        assert_eq!(ads["api_type"], "DELTA_GRPC");
+        assert!(ads["grpc_services"][0].get("initial_metadata").is_none());
+        let cluster = &value["static_resources"]["clusters"][0];
+        assert_eq!(cluster["type"], "STATIC");
+        assert!(cluster.get("transport_socket").is_none());
+    }
+
+    #[test]
+    fn a_token_travels_as_bearer_metadata_and_never_in_debug_output() {
+        let bootstrap = Bootstrap { token: Some("s3cret".to_owned()), delta: false, ..bootstrap("[::1]:15010") };
+        let ads = &parsed(&envoy(&bootstrap))["dynamic_resources"]["ads_config"];
+        assert_eq!(ads["api_type"], "GRPC");
+        let metadata = json!([{ "key": "authorization", "value": "Bearer s3cret" }]);
+        assert_eq!(ads["grpc_services"][0]["initial_metadata"], metadata);
+        assert!(!format!("{bootstrap:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_host_name_is_resolved_and_with_tls_proven() {
+        let bootstrap = Bootstrap { trust: Some("PEM".to_owned()), ..bootstrap("byrnie.byrnie-system.svc:15012") };
+        let cluster = &parsed(&envoy(&bootstrap))["static_resources"]["clusters"][0];
+        assert_eq!(cluster["type"], "STRICT_DNS");
+        let context = &cluster["transport_socket"]["typed_config"];
+        assert_eq!(context["sni"], "byrnie.byrnie-system.svc");
+        let validation = &context["common_tls_context"]["validation_context"];
+        assert_eq!(validation["match_typed_subject_alt_names"][0]["san_type"], "DNS");
+        assert_eq!(parsed(&grpc(&bootstrap))["xds_servers"][0]["channel_creds"][0]["type"], "tls");
+    }
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        assert_eq!("[::1]:15010".parse::<XdsAddress>().unwrap().to_string(), "[::1]:15010");
+        assert_eq!("localhost:1".parse::<XdsAddress>().unwrap().to_string(), "localhost:1");
+        for wrong in ["", "localhost", ":1", "localhost:http", "localhost:70000", "::1:15010x", "http://localhost:1"] {
+            let error = wrong.parse::<XdsAddress>().expect_err(wrong).to_string();
+            assert!(error.contains("HOST:PORT is accepted"), "{error}");
+        }
+    }
+}

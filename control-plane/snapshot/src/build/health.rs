@@ -1,0 +1,98 @@
+//! Health of endpoints: asked for (active checks) and observed (ejection).
+
+use std::time::Duration;
+
+use byrnie_model::{
+    MeshConfig, Service, ServicePort,
+    policy::{HealthCheck, OutlierEjection, Probe},
+};
+use byrnie_proto::envoy::{
+    envoy::{
+        config::{
+            cluster::v3::OutlierDetection,
+            core::v3::{
+                self as core,
+                health_check::{GrpcHealthCheck, HealthChecker, HttpHealthCheck, TcpHealthCheck, TlsOptions},
+            },
+        },
+        r#type::v3::{CodecClientType, Int64Range},
+    },
+    google::protobuf::BoolValue,
+};
+
+use super::pack;
+use crate::names;
+
+/// Between checks of a service that this client has not called yet.
+const NO_TRAFFIC_INTERVAL: Duration = Duration::from_secs(60);
+/// Spreads the checks of a fleet that started at once, percent of the interval.
+const JITTER_PERCENT: u32 = 20;
+
+/// The active check of a service port.
+pub fn check(check: &HealthCheck, mesh: &MeshConfig, service: &Service, port: &ServicePort) -> core::HealthCheck {
+    let fqdn = || names::fqdn(&service.name, mesh);
+    let http2 = port.protocol.is_http2();
+    let checker = match &check.probe {
+        Probe::Http { path, host, expected } => HealthChecker::HttpHealthCheck(HttpHealthCheck {
+            host: host.as_deref().map_or_else(fqdn, str::to_owned),
+            path: path.to_string(),
+            expected_statuses: expected.iter().map(range).collect(),
+            codec_client_type: if http2 { CodecClientType::Http2 } else { CodecClientType::Http1 }.into(),
+            ..Default::default()
+        }),
+        Probe::Grpc { service } => HealthChecker::GrpcHealthCheck(GrpcHealthCheck {
+            service_name: service.as_deref().unwrap_or_default().to_owned(),
+            authority: fqdn(),
+            ..Default::default()
+        }),
+        Probe::Tcp => HealthChecker::TcpHealthCheck(TcpHealthCheck::default()),
+    };
+    core::HealthCheck {
+        timeout: Some(pack::duration(check.timeout)),
+        interval: Some(pack::duration(check.interval)),
+        interval_jitter_percent: JITTER_PERCENT,
+        unhealthy_threshold: pack::number(check.unhealthy_threshold),
+        healthy_threshold: pack::number(check.healthy_threshold),
+        no_traffic_interval: Some(pack::duration(NO_TRAFFIC_INTERVAL)),
+        tls_options: Some(TlsOptions { alpn_protocols: offered(&check.probe, port) }),
+        health_checker: Some(checker),
+        ..Default::default()
+    }
+}
+
+/// The checker speaks its own protocol whatever the cluster offers, so it has to offer that: without this every
+/// check over mesh TLS fails.
+fn offered(probe: &Probe, port: &ServicePort) -> Vec<String> {
+    let http = port.protocol.is_http() || port.protocol == byrnie_model::Protocol::Undeclared;
+    let alpn: &[&str] = match probe {
+        // The server takes an opaque port only as bytes, which a check's bytes are too.
+        _ if !http => &[names::ALPN_TCP],
+        Probe::Tcp => &[names::ALPN_TCP],
+        Probe::Http { .. } if !port.protocol.is_http2() => &[names::ALPN_HTTP, "http/1.1"],
+        Probe::Http { .. } | Probe::Grpc { .. } => &[names::ALPN_HTTP, "h2"],
+    };
+    alpn.iter().map(|&protocol| protocol.to_owned()).collect()
+}
+
+fn range(range: &std::ops::Range<u16>) -> Int64Range {
+    Int64Range { start: range.start.into(), end: range.end.into() }
+}
+
+/// Ejection of endpoints that fail. Only what the policy names counts: Envoy's success-rate ejection, on by default,
+/// is off. A service of a few endpoints loses one even where that is more than the percentage.
+pub fn outlier(ejection: &OutlierEjection) -> OutlierDetection {
+    let counts = ejection.consecutive_errors > 0;
+    OutlierDetection {
+        consecutive_5xx: counts.then_some(ejection.consecutive_errors).and_then(pack::number),
+        enforcing_consecutive_5xx: pack::number(if counts { 100 } else { 0 }),
+        enforcing_success_rate: pack::number(0),
+        interval: Some(pack::duration(ejection.interval)),
+        base_ejection_time: Some(pack::duration(ejection.base_ejection_time)),
+        max_ejection_percent: pack::number(ejection.max_ejection_percent.into()),
+        failure_percentage_threshold: ejection.failure_percent.and_then(|percent| pack::number(percent.into())),
+        enforcing_failure_percentage: ejection.failure_percent.and_then(|_| pack::number(100)),
+        failure_percentage_minimum_hosts: ejection.failure_percent.and_then(|_| pack::number(2)),
+        always_eject_one_host: Some(BoolValue { value: true }),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,208 @@
+//! Where an application calls out: the addresses of services, those it binds in explicit mode, and all the rest.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use byrnie_identity::Account;
+use byrnie_model::{
+    MeshConfig, Origin, Protocol, Service, ServiceKind, ServicePort, UnknownOutbound, UpstreamPort, Workload, World,
+};
+use byrnie_proto::{
+    Kind,
+    envoy::envoy::config::{
+        cluster::v3::Cluster,
+        core::v3::TrafficDirection,
+        listener::v3::{AdditionalAddress, FilterChain, FilterChainMatch, Listener},
+    },
+};
+
+use super::{
+    beyond::{Speech, original_destination, secured},
+    http::{self, Routes},
+    part::{address, boolean, chain, close, http_inspector, offer, tcp_proxy, to_port},
+};
+use crate::{
+    Reference, Resource,
+    build::{pack::duration, tls::upstream},
+    names::{self, ALPN_HTTP, ALPN_TCP},
+};
+
+/// Where redirected outbound traffic arrives.
+pub const PORT: u16 = 15001;
+
+/// How long an application that waits for the server to speak first is waited for.
+const SILENCE: Duration = Duration::from_millis(100);
+
+/// What stands behind an outbound listener.
+struct Beyond {
+    protocol: Protocol,
+    /// Where requests go.
+    routes: Routes,
+    /// Where bytes go.
+    cluster: String,
+    /// The name in metrics: `out/shop/cart_80`.
+    stat: String,
+    /// In place of the Host that HTTP/1.0 need not send.
+    host: String,
+}
+
+impl Beyond {
+    /// A service port, routed and balanced.
+    fn service(mesh: &MeshConfig, service: &Service, port: &ServicePort) -> Self {
+        let cluster = names::cluster(&service.name, port.number);
+        Self {
+            protocol: port.protocol,
+            routes: Routes::Named(names::route(&service.name, port.number)),
+            stat: format!("{}/{}_{}", names::OUTBOUND, service.name, port.number),
+            cluster,
+            host: names::fqdn(&service.name, mesh),
+        }
+    }
+
+    /// The very pod that was called, by a cluster that calls original destinations.
+    fn pod(self, cluster: String) -> Self {
+        Self { routes: Routes::To(cluster.clone()), cluster, ..self }
+    }
+
+    /// The listener; it sends nothing before it knows where to, and waits only where nothing was declared.
+    fn listener(&self, name: String) -> Listener {
+        let requests = || http::outbound(&self.stat, &self.host, &self.routes);
+        let bytes = || tcp_proxy(&self.stat, &self.cluster);
+        let listener = Listener { name, traffic_direction: TrafficDirection::Outbound.into(), ..Default::default() };
+        match self.protocol {
+            Protocol::Http1 | Protocol::Http2 | Protocol::Grpc => {
+                Listener { filter_chains: vec![chain("http", vec![requests()])], ..listener }
+            }
+            Protocol::Tcp | Protocol::Tls => Listener { filter_chains: vec![chain("tcp", vec![bytes()])], ..listener },
+            Protocol::Undeclared => {
+                let http1 = vec![offer(&[ALPN_HTTP, "http/1.1"]), requests()];
+                let http2 = vec![offer(&[ALPN_HTTP, "h2"]), requests()];
+                let chains = vec![
+                    detected(&["http/1.0", "http/1.1"], chain("http1", http1)),
+                    detected(&["h2c"], chain("http2", http2)),
+                    chain("tcp", vec![offer(&[ALPN_TCP]), bytes()]),
+                ];
+                Listener {
+                    filter_chains: chains,
+                    listener_filters: vec![http_inspector()],
+                    listener_filters_timeout: Some(duration(SILENCE)),
+                    continue_on_listener_filters_timeout: true,
+                    ..listener
+                }
+            }
+        }
+    }
+
+    fn refers(&self) -> Vec<Reference> {
+        let cluster = Reference { kind: Kind::Cluster, name: self.cluster.as_str().into() };
+        match self.protocol {
+            Protocol::Http1 | Protocol::Http2 | Protocol::Grpc => vec![self.routes.reference()],
+            Protocol::Tcp | Protocol::Tls => vec![cluster],
+            Protocol::Undeclared => vec![self.routes.reference(), cluster],
+        }
+    }
+
+    /// The resource of a listener at `at`, from `origins`.
+    fn at(&self, at: SocketAddr, bound: bool, origins: impl IntoIterator<Item = Origin>) -> Resource {
+        let mut listener = self.listener(names::outbound(at));
+        listener.address = address(at);
+        listener.bind_to_port = if bound { None } else { boolean(false) };
+        Resource::new(Kind::Listener, listener.name.as_str(), &listener).referring(self.refers()).from_origins(origins)
+    }
+}
+
+/// The listeners of a service's addresses.
+pub fn of_service(world: &World, service: &Service) -> Vec<Resource> {
+    match &service.kind {
+        ServiceKind::Virtual(ips) => {
+            let at = |port: &ServicePort| {
+                let beyond = Beyond::service(world.mesh(), service, port);
+                let number = port.number;
+                ips.iter()
+                    .map(move |ip| beyond.at(SocketAddr::new(*ip, number), false, [service.origin.clone()]))
+                    .collect::<Vec<_>>()
+            };
+            service.ports.iter().flat_map(at).collect()
+        }
+        ServiceKind::Headless => service.ports.iter().flat_map(|port| of_pods(world, service, port)).collect(),
+        ServiceKind::External(_) => Vec::new(),
+    }
+}
+
+/// A listener that the application calls in explicit mode; none while there is no such service port.
+pub fn explicit(world: &World, workload: &Workload, upstream: &UpstreamPort) -> Option<Resource> {
+    let service = world.service(&upstream.service)?;
+    let port = service.port(upstream.port).filter(|_| !matches!(service.kind, ServiceKind::External(_)))?;
+    let beyond = Beyond::service(world.mesh(), service, port);
+    Some(beyond.at(upstream.listen, true, [workload.origin.clone(), service.origin.clone()]))
+}
+
+/// `out`, which hands each connection to the listener of the address that was called and keeps what has none.
+pub fn redirected(mesh: &MeshConfig, at: &[SocketAddr]) -> Resource {
+    let rest = match mesh.unknown_outbound {
+        UnknownOutbound::Passthrough => tcp_proxy(names::OUTBOUND_PASSTHROUGH, names::OUTBOUND_PASSTHROUGH),
+        UnknownOutbound::Refuse => close(),
+    };
+    // What calls the listener itself would go round in circles.
+    let own = FilterChain { filter_chain_match: Some(to_port(Some(PORT))), ..chain("loop", vec![close()]) };
+    let mut at = at.iter().copied();
+    let listener = Listener {
+        name: names::OUTBOUND.to_owned(),
+        address: at.next().and_then(address),
+        additional_addresses: at.map(|at| AdditionalAddress { address: address(at), ..Default::default() }).collect(),
+        use_original_dst: boolean(true),
+        traffic_direction: TrafficDirection::Outbound.into(),
+        filter_chains: vec![own, chain("unknown", vec![rest])],
+        ..Default::default()
+    };
+    let passthrough = Reference { kind: Kind::Cluster, name: names::OUTBOUND_PASSTHROUGH.into() };
+    Resource::new(Kind::Listener, names::OUTBOUND, &listener)
+        .referring((mesh.unknown_outbound == UnknownOutbound::Passthrough).then_some(passthrough))
+        .from_origins(mesh.origin.clone())
+}
+
+/// Where `out` sends what no service has.
+pub fn passthrough(mesh: &MeshConfig) -> Resource {
+    let cluster = original_destination(names::OUTBOUND_PASSTHROUGH, Speech::AsRead);
+    Resource::new(Kind::Cluster, names::OUTBOUND_PASSTHROUGH, &cluster).from_origins(mesh.origin.clone())
+}
+
+/// A headless service is called by the addresses of its pods, and each call is for that pod: a listener per pod, and
+/// per account (there is hardly ever more than one) a cluster that calls what was called, as that account.
+fn of_pods(world: &World, service: &Service, port: &ServicePort) -> Vec<Resource> {
+    let Some(endpoints) = world.endpoints(&service.name) else { return Vec::new() };
+    let mut clusters = BTreeMap::new();
+    let mut listeners = Vec::new();
+    for endpoint in endpoints.port(port.number) {
+        let account = endpoint.account.as_ref();
+        let name = names::direct(&service.name, port.number, account);
+        let beyond = Beyond::service(world.mesh(), service, port).pod(name.clone());
+        listeners.push(beyond.at(endpoint.address, false, [service.origin.clone()]));
+        clusters.entry(name).or_insert(account);
+    }
+    let direct = |(name, account): (String, Option<&Account>)| {
+        let cluster = direct(world.mesh(), service, port, &name, account);
+        Resource::new(Kind::Cluster, name, &cluster).from_origins([service.origin.clone()])
+    };
+    clusters.into_iter().map(direct).chain(listeners).collect()
+}
+
+fn direct(mesh: &MeshConfig, service: &Service, port: &ServicePort, name: &str, account: Option<&Account>) -> Cluster {
+    let Some(account) = account else {
+        return original_destination(name, Speech::to_application(port.protocol));
+    };
+    let (speech, alpn): (_, &[&str]) = match port.protocol {
+        Protocol::Http1 | Protocol::Http2 | Protocol::Grpc => (Speech::ByAlpn, &[ALPN_HTTP, "h2", "http/1.1"]),
+        // The chain that detects HTTP says what to offer.
+        Protocol::Tcp | Protocol::Tls | Protocol::Undeclared => (Speech::AsRead, &[ALPN_TCP]),
+    };
+    let server_name = names::server_name(&service.name, port.number, mesh);
+    secured(original_destination(name, speech), Some(upstream(mesh, account, &server_name, alpn)))
+}
+
+fn detected(protocols: &[&str], chain: FilterChain) -> FilterChain {
+    let matches = FilterChainMatch {
+        application_protocols: protocols.iter().map(|&protocol| protocol.to_owned()).collect(),
+        ..Default::default()
+    };
+    FilterChain { filter_chain_match: Some(matches), ..chain }
+}

@@ -1,0 +1,119 @@
+//! RDS for Envoy: the route tables of a service port, one for all and one for each namespace with consumer routes.
+
+mod action;
+mod headers;
+pub mod matches;
+mod rewrite;
+
+use std::collections::BTreeSet;
+
+use byrnie_model::{
+    Origin, Service, ServiceName, ServicePort, World,
+    policy::TrafficPolicy,
+    resolve::{self, Action, RouteTable},
+};
+use byrnie_proto::{
+    Kind,
+    envoy::{
+        envoy::config::route::v3::{Route, RouteConfiguration, VirtualHost},
+        google::protobuf::BoolValue,
+    },
+};
+
+pub use action::{fraction, respond};
+
+use crate::{Dialect, Reference, Resource, View, names};
+
+/// What Envoy would take as a command of the application. The others (`x-envoy-retry-on`, `x-envoy-max-retries`, ...)
+/// it takes off by itself from a request that is not "internal", which none is: no address counts as internal where
+/// the connection manager's `internal_address_config` says nothing, whatever the request's X-Forwarded-For.
+const REQUEST_CONTROLS: [&str; 2] = ["x-envoy-decorator-operation", "x-envoy-upstream-stream-duration-ms"];
+
+/// The Service port that is called.
+pub struct Frontend<'a> {
+    pub world: &'a World,
+    pub service: &'a Service,
+    pub port: u16,
+    /// The policy of the Service that is called: its retries.
+    pub policy: Option<&'a TrafficPolicy>,
+}
+
+impl<'a> Frontend<'a> {
+    /// `port` of `service`.
+    pub fn new(world: &'a World, service: &'a Service, port: u16) -> Self {
+        Self { world, service, port, policy: world.traffic_policy(&service.name).map(AsRef::as_ref) }
+    }
+
+    /// A route configuration with this port's name and provenance.
+    pub fn resource(&self, table: &RouteTable, routes: Vec<Route>) -> Resource {
+        let name = names::route(&self.service.name, self.port);
+        let domain = VirtualHost {
+            name: names::cluster(&self.service.name, self.port),
+            domains: vec!["*".to_owned()],
+            routes,
+            ..Default::default()
+        };
+        let config = RouteConfiguration {
+            name: name.clone(),
+            virtual_hosts: vec![domain],
+            internal_only_headers: REQUEST_CONTROLS.map(str::to_owned).into(),
+            // After the router has judged whether to try again, so that the mark still counts for that.
+            response_headers_to_remove: vec![names::UNDELIVERED.to_owned()],
+            // A backend's edits come after its rule's, as Gateway API orders them; Envoy's default is the reverse.
+            most_specific_header_mutations_wins: true,
+            // A route may come before the cluster that it names: such a request is answered with 503.
+            validate_clusters: Some(BoolValue { value: false }),
+            ..Default::default()
+        };
+        Resource::new(Kind::Route, name, &config).referring(referred(table)).from_origins(self.origins(table))
+    }
+
+    fn origins(&self, table: &RouteTable) -> Vec<Origin> {
+        let mut origins = vec![self.service.origin.clone()];
+        origins.extend(self.policy.map(|policy| policy.origin.clone()));
+        for origin in table.entries.iter().filter_map(|entry| entry.origin.as_ref()) {
+            if !origins.contains(origin) {
+                origins.push(origin.clone());
+            }
+        }
+        origins
+    }
+}
+
+/// The route configurations of a port, each with who is shown it.
+pub fn of_port(world: &World, service: &Service, port: &ServicePort) -> Vec<(View, Resource)> {
+    let frontend = Frontend::new(world, service, port.number);
+    let tables = resolve::tables(world, service, port);
+    let built = |table: &RouteTable| {
+        let routes = table.entries.iter().flat_map(|entry| action::routes(&frontend, entry)).collect();
+        frontend.resource(table, routes)
+    };
+    let consumers = tables
+        .consumers
+        .iter()
+        .map(|(namespace, table)| (View::Namespace(Dialect::Envoy, namespace.clone()), built(table)));
+    std::iter::once((View::Dialect(Dialect::Envoy), built(&tables.shared))).chain(consumers).collect()
+}
+
+/// The Services whose policies a port's routes depend on: those that they forward to.
+pub fn backends(world: &World, service: &Service, port: &ServicePort) -> BTreeSet<ServiceName> {
+    let tables = resolve::tables(world, service, port);
+    let all = std::iter::once(&tables.shared).chain(tables.consumers.values());
+    all.flat_map(targets).map(|(service, _)| service.clone()).collect()
+}
+
+fn referred(table: &RouteTable) -> impl Iterator<Item = Reference> + '_ {
+    targets(table)
+        .map(|(service, port)| Reference { kind: Kind::Cluster, name: names::cluster(service, *port).as_str().into() })
+}
+
+fn targets(table: &RouteTable) -> impl Iterator<Item = &(ServiceName, u16)> {
+    let destinations = table.entries.iter().flat_map(|entry| match &entry.action {
+        Action::Forward(to) => to.as_slice(),
+        Action::Redirect(_) | Action::Respond(_) => &[],
+    });
+    destinations.filter_map(|destination| destination.target.as_ref())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What is done with a request that matches: the action of a `Route`.
+
+use std::time::Duration;
+
+use byrnie_model::{
+    policy::TrafficPolicy,
+    resolve::{Action, Destination, Entry},
+    route::Filters,
+};
+use byrnie_proto::envoy::{
+    envoy::config::{
+        core::v3::RuntimeFractionalPercent,
+        route::v3::{
+            DirectResponseAction, Route, RouteAction, WeightedCluster,
+            route::Action as WireAction,
+            route_action::{ClusterSpecifier, HostRewriteSpecifier},
+            weighted_cluster::{ClusterWeight, cluster_weight},
+        },
+    },
+    google::protobuf::UInt32Value,
+};
+
+use super::{Frontend, headers, matches, rewrite};
+use crate::{
+    build::{balancer, pack, retry},
+    names,
+};
+
+/// A million is Envoy's finest denominator.
+const MILLION: u64 = 1_000_000;
+
+/// The routes of an entry: one, or one a backend where some backend leads nowhere and its share gets an error, which
+/// a `ClusterWeight` can't say.
+pub fn routes(frontend: &Frontend<'_>, entry: &Entry) -> Vec<Route> {
+    match &entry.action {
+        Action::Forward(to) if to.iter().any(|destination| destination.target.is_none()) => split(frontend, entry, to),
+        Action::Forward(to) => vec![route(entry, WireAction::Route(forward(frontend, entry, to)))],
+        Action::Redirect(redirect) => {
+            let action = rewrite::redirect(redirect, &entry.matches.path, frontend.port);
+            vec![route(entry, WireAction::Redirect(action))]
+        }
+        Action::Respond(status) => vec![route(entry, respond(*status))],
+    }
+}
+
+/// One route a backend, each for the share up to and including its own. Envoy draws one random number a request and
+/// holds it against every route's fraction, so the shares come out as the weights say, to a millionth.
+fn split(frontend: &Frontend<'_>, entry: &Entry, to: &[Destination]) -> Vec<Route> {
+    let total: u64 = to.iter().map(|destination| u64::from(destination.weight)).sum();
+    let mut until = 0;
+    let one = |destination: &Destination| {
+        until += u64::from(destination.weight);
+        let mut route = route(entry, alone(frontend, entry, destination));
+        if until < total
+            && let Some(conditions) = &mut route.r#match
+        {
+            let share = u32::try_from(until * MILLION / total).unwrap_or(u32::MAX);
+            conditions.runtime_fraction = Some(fraction(share));
+        }
+        route
+    };
+    to.iter().map(one).collect()
+}
+
+/// A share in millionths.
+pub fn fraction(share: u32) -> RuntimeFractionalPercent {
+    RuntimeFractionalPercent { default_value: Some(pack::millionths(share)), ..Default::default() }
+}
+
+fn alone(frontend: &Frontend<'_>, entry: &Entry, destination: &Destination) -> WireAction {
+    match destination.target {
+        None => respond(entry.broken_status()),
+        Some(_) => WireAction::Route(forward(frontend, entry, std::slice::from_ref(destination))),
+    }
+}
+
+/// An answer of the proxy's own.
+pub fn respond(status: u16) -> WireAction {
+    WireAction::DirectResponse(DirectResponseAction { status: status.into(), ..Default::default() })
+}
+
+fn route(entry: &Entry, action: WireAction) -> Route {
+    let request = headers::of_requests(&entry.filters);
+    let response = headers::of_responses(&entry.filters);
+    Route {
+        name: entry.name.clone(),
+        r#match: Some(matches::envoy(&entry.matches)),
+        request_headers_to_add: request.add,
+        request_headers_to_remove: request.remove,
+        response_headers_to_add: response.add,
+        response_headers_to_remove: response.remove,
+        action: Some(action),
+        ..Default::default()
+    }
+}
+
+/// Envoy's default timeout of 15 s is not the application's: none, unless the user sets one.
+fn forward(frontend: &Frontend<'_>, entry: &Entry, to: &[Destination]) -> RouteAction {
+    let traffic_retry = frontend.policy.and_then(|policy| policy.retry.as_ref());
+    let mut action = RouteAction {
+        timeout: Some(pack::duration(entry.request_timeout.unwrap_or(Duration::ZERO))),
+        retry_policy: retry::policy(entry.retry.as_ref(), traffic_retry, entry.backend_timeout),
+        hash_policy: frontend.hash_keys(to).into_iter().map(balancer::hash_policy).collect(),
+        cluster_specifier: Some(clusters(to)),
+        host_rewrite_specifier: headers::host(&entry.filters)
+            .map(|host| HostRewriteSpecifier::HostRewriteLiteral(host.to_string())),
+        ..Default::default()
+    };
+    if let Some(change) = entry.filters.rewrite.as_ref().and_then(|rewrite| rewrite.path.as_ref()) {
+        rewrite::forwarded(&mut action, change, &entry.matches.path);
+    }
+    action
+}
+
+fn clusters(to: &[Destination]) -> ClusterSpecifier {
+    match to {
+        [Destination { target: Some((service, port)), filters, .. }] if *filters == Filters::default() => {
+            ClusterSpecifier::Cluster(names::cluster(service, *port))
+        }
+        _ => {
+            let clusters = to.iter().filter_map(weighted).collect();
+            ClusterSpecifier::WeightedClusters(WeightedCluster { clusters, ..Default::default() })
+        }
+    }
+}
+
+fn weighted(destination: &Destination) -> Option<ClusterWeight> {
+    let (service, port) = destination.target.as_ref()?;
+    let request = headers::of_requests(&destination.filters);
+    let response = headers::of_responses(&destination.filters);
+    Some(ClusterWeight {
+        name: names::cluster(service, *port),
+        weight: Some(UInt32Value { value: destination.weight }),
+        request_headers_to_add: request.add,
+        request_headers_to_remove: request.remove,
+        response_headers_to_add: response.add,
+        response_headers_to_remove: response.remove,
+        host_rewrite_specifier: headers::host(&destination.filters)
+            .map(|host| cluster_weight::HostRewriteSpecifier::HostRewriteLiteral(host.to_string())),
+        ..Default::default()
+    })
+}
+
+impl<'a> Frontend<'a> {
+    /// What the balancers of the backends hash, once each.
+    fn hash_keys(&self, to: &[Destination]) -> Vec<&'a byrnie_model::policy::HashKey> {
+        let policy = |destination: &Destination| -> Option<&'a TrafficPolicy> {
+            let (service, _) = destination.target.as_ref()?;
+            self.world.traffic_policy(service).map(AsRef::as_ref)
+        };
+        let mut keys = Vec::new();
+        for key in to.iter().filter_map(policy).filter_map(balancer::hash_key) {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys
+    }
+}

@@ -1,0 +1,204 @@
+//! The Kubernetes objects that the mesh reads, with just the fields that it needs, checked as the API server would.
+//!
+//! A document of a directory (later an object of a watch) comes in as a JSON value; what comes out is in the model's
+//! words wherever the object alone decides that, and otherwise ready to be joined by [`crate::index`].
+
+pub mod annotation;
+mod check;
+pub mod core;
+pub mod meta;
+mod policy;
+mod route;
+pub mod scalar;
+pub mod service;
+
+use byrnie_model::{
+    Capture, MeshConfig, ObjectKind, ObjectRef,
+    policy::{PeerPolicy, TrafficPolicy},
+    route::Route,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use self::service::Service;
+use self::{
+    core::{EndpointSlice, Pod},
+    meta::{Bare, Loose, Meta, Strict},
+};
+use crate::field::{Fault, Faults, FieldPath};
+
+/// One object, checked.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Object {
+    Namespace(Meta),
+    Node(Meta),
+    ServiceAccount(Meta),
+    Service(Service),
+    EndpointSlice(EndpointSlice),
+    Pod(Pod, Capture),
+    Route(Route),
+    TrafficPolicy(TrafficPolicy),
+    PeerPolicy(PeerPolicy),
+    MeshConfig(MeshConfig),
+}
+
+/// What `apiVersion` and `kind` of an object mean here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// An object that Byrnie reads.
+    Known(ObjectKind),
+    /// `List`, or a list of one kind as the API server answers: its `items` are the objects.
+    List,
+    /// A kind that is no concern of Byrnie's: `apps/v1 Deployment`.
+    Unknown(String),
+}
+
+/// Groups, versions and kinds that are read.
+const KINDS: [(&str, &[&str], ObjectKind); 11] = [
+    ("", &["v1"], ObjectKind::Namespace),
+    ("", &["v1"], ObjectKind::Service),
+    ("", &["v1"], ObjectKind::Pod),
+    ("", &["v1"], ObjectKind::Node),
+    ("", &["v1"], ObjectKind::ServiceAccount),
+    ("discovery.k8s.io", &["v1"], ObjectKind::EndpointSlice),
+    ("gateway.networking.k8s.io", &["v1", "v1beta1"], ObjectKind::HTTPRoute),
+    ("gateway.networking.k8s.io", &["v1"], ObjectKind::GRPCRoute),
+    (OWN_GROUP, &["v1alpha1"], ObjectKind::TrafficPolicy),
+    (OWN_GROUP, &["v1alpha1"], ObjectKind::PeerPolicy),
+    (OWN_GROUP, &["v1alpha1"], ObjectKind::MeshConfig),
+];
+
+const OWN_GROUP: &str = "mesh.byrnie.io";
+
+/// What an object is, by its `apiVersion` and `kind`.
+pub(crate) fn identify(value: &Value) -> Result<Identity, Fault> {
+    let Value::Object(fields) = value else {
+        return Err(fault("", format!("expected a Kubernetes object, found {}", name_of(value))));
+    };
+    let text = |field: &str| match fields.get(field) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
+        Some(other) => Err(fault(field, format!("expected a text, found {}", name_of(other)))),
+        None => Err(fault(field, "is missing: every Kubernetes object has apiVersion and kind".to_owned())),
+    };
+    let (api_version, kind) = (text("apiVersion")?, text("kind")?);
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let known = KINDS.iter().find(|(known, _, object)| *known == group && object.as_str() == kind);
+    match known {
+        Some((_, versions, object)) if versions.contains(&version) => Ok(Identity::Known(*object)),
+        Some((_, versions, _)) => {
+            let accepted: Vec<_> = versions.iter().map(|version| api(group, version)).collect();
+            Err(fault(
+                "apiVersion",
+                format!("unknown version {api_version:?} of {kind}, {} is accepted", accepted.join(" or ")),
+            ))
+        }
+        None if kind.ends_with("List") && fields.get("items").is_some_and(Value::is_array) => Ok(Identity::List),
+        None if group == OWN_GROUP => {
+            let kinds: Vec<_> = KINDS.iter().filter(|known| known.0 == group).map(|known| known.2.as_str()).collect();
+            Err(fault("kind", format!("unknown kind {kind:?} of {OWN_GROUP}, expected one of {}", kinds.join(", "))))
+        }
+        None => Ok(Identity::Unknown(format!("{api_version} {kind}"))),
+    }
+}
+
+/// The name of an object of a known kind, where it has one, for telling whose faults are told.
+pub(crate) fn reference(kind: ObjectKind, value: &Value) -> Option<ObjectRef> {
+    let metadata = value.get("metadata")?;
+    let name = metadata.get("name")?.as_str().filter(|name| !name.is_empty())?;
+    let namespace = match kind.is_namespaced() {
+        true => metadata.get("namespace").map_or(Some("default"), Value::as_str)?,
+        false => "",
+    };
+    Some(ObjectRef { kind, namespace: namespace.into(), name: name.into() })
+}
+
+/// Reads and checks an object of a known kind.
+pub(crate) fn read(kind: ObjectKind, value: &Value) -> Result<Object, Vec<Fault>> {
+    let faults = Faults::default();
+    let at = faults.root();
+    let checked = |meta: &Meta| meta.check(kind, at.key("metadata"));
+    let object = match kind {
+        ObjectKind::Namespace | ObjectKind::Node | ObjectKind::ServiceAccount => {
+            let Bare { metadata } = typed(value)?;
+            checked(&metadata);
+            match kind {
+                ObjectKind::Namespace => Object::Namespace(metadata),
+                ObjectKind::Node => Object::Node(metadata),
+                _ => Object::ServiceAccount(metadata),
+            }
+        }
+        ObjectKind::Service => {
+            let object: Loose<core::ServiceSpec> = typed(value)?;
+            checked(&object.metadata);
+            Object::Service(service::read(object, at))
+        }
+        ObjectKind::EndpointSlice => {
+            let object: EndpointSlice = typed(value)?;
+            checked(&object.metadata);
+            Object::EndpointSlice(object)
+        }
+        ObjectKind::Pod => {
+            let object: Pod = typed(value)?;
+            checked(&object.metadata);
+            let capture = annotation::capture(&object, at);
+            Object::Pod(object, capture)
+        }
+        ObjectKind::HTTPRoute => {
+            let object: Strict<route::http::Spec> = typed(value)?;
+            checked(&object.metadata);
+            Object::Route(route::http::read(&object, at))
+        }
+        ObjectKind::GRPCRoute => {
+            let object: Strict<route::grpc::Spec> = typed(value)?;
+            checked(&object.metadata);
+            Object::Route(route::grpc::read(&object, at))
+        }
+        ObjectKind::TrafficPolicy => {
+            let object: Strict<policy::traffic::Spec> = typed(value)?;
+            checked(&object.metadata);
+            Object::TrafficPolicy(policy::traffic::read(object, at))
+        }
+        ObjectKind::PeerPolicy => {
+            let object: Strict<policy::peer::Spec> = typed(value)?;
+            checked(&object.metadata);
+            Object::PeerPolicy(policy::peer::read(object, at))
+        }
+        ObjectKind::MeshConfig => {
+            let object: Strict<policy::mesh::Spec> = typed(value)?;
+            checked(&object.metadata);
+            Object::MeshConfig(policy::mesh::read(&object, at))
+        }
+    };
+    let faults = faults.into_vec();
+    if faults.is_empty() { Ok(object) } else { Err(faults) }
+}
+
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Vec<Fault>> {
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| vec![Fault { path: FieldPath::from(error.path()), message: error.inner().to_string() }])
+}
+
+fn fault(field: &str, message: String) -> Fault {
+    let faults = Faults::default();
+    match field {
+        "" => faults.root().refuse(message),
+        field => faults.root().key(field).refuse(message),
+    }
+    faults.into_vec().remove(0)
+}
+
+fn api(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+fn name_of(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(value) => format!("the boolean {value}"),
+        Value::Number(value) => format!("the number {value}"),
+        Value::String(value) => format!("the text {value:?}"),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}

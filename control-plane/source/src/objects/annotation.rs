@@ -1,0 +1,169 @@
+//! Annotations of Pods that say how their traffic comes to a sidecar.
+
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use byrnie_model::{Capture, InboundPort, ServiceName, UpstreamPort};
+
+use super::{check, core::Pod};
+use crate::field::Cursor;
+
+/// `LISTEN=APPLICATION`, comma-separated: the addresses where the sidecar listens for the application.
+pub const INBOUND: &str = "byrnie.io/inbound";
+
+/// `LISTEN=SERVICE.NAMESPACE:PORT`, comma-separated: the addresses where the application finds services.
+pub const UPSTREAMS: &str = "byrnie.io/upstreams";
+
+/// `injected`: written by the injector beside the sidecar that it adds.
+pub const STATUS: &str = "byrnie.io/status";
+
+/// How the Pod's traffic comes to its sidecar. Explicit addresses win over redirection.
+pub(crate) fn capture(pod: &Pod, at: Cursor<'_>) -> Capture {
+    let annotations = &pod.metadata.annotations;
+    let (inbound, upstreams) = (annotations.get(INBOUND), annotations.get(UPSTREAMS));
+    if inbound.is_none() && upstreams.is_none() {
+        let redirected = annotations.get(STATUS).is_some_and(|status| &**status == "injected");
+        // A Pod on its node's network has no traffic of its own that could be redirected.
+        return if redirected && !pod.spec.host_network { Capture::Redirected } else { Capture::Outside };
+    }
+    let metadata = at.key("metadata");
+    let annotations = metadata.key("annotations");
+    let mut listens = BTreeSet::new();
+    let inbound = parse(inbound, annotations.key(INBOUND), &mut listens, |entry| {
+        let (listen, application) = halves(entry, "LISTEN=APPLICATION, as in 127.0.1.10:8080=127.0.0.1:18080")?;
+        let (listen, application) = (address(listen)?, address(application)?);
+        if listen == application {
+            return Err("the sidecar and the application cannot both listen there".to_owned());
+        }
+        Ok((listen, InboundPort { listen, application }))
+    });
+    let upstreams = parse(upstreams, annotations.key(UPSTREAMS), &mut listens, |entry| {
+        let (listen, target) = halves(entry, "LISTEN=SERVICE.NAMESPACE:PORT, as in 127.0.0.1:15101=cart.shop:80")?;
+        let listen = address(listen)?;
+        let (service, port) = service_port(target)?;
+        Ok((listen, UpstreamPort { listen, service, port }))
+    });
+    Capture::Explicit { inbound, upstreams }
+}
+
+fn parse<T>(
+    text: Option<&std::sync::Arc<str>>,
+    at: Cursor<'_>,
+    listens: &mut BTreeSet<SocketAddr>,
+    mut entry_of: impl FnMut(&str) -> Result<(SocketAddr, T), String>,
+) -> Vec<T> {
+    let mut parsed = Vec::new();
+    let entries = text.map_or("", |text| text).split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    for entry in entries {
+        match entry_of(entry) {
+            Ok((listen, value)) if listens.insert(listen) => parsed.push(value),
+            Ok((listen, _)) => {
+                at.refuse(format!("entry {entry:?}: {listen} is given twice as an address to listen on"))
+            }
+            Err(why) => at.refuse(format!("entry {entry:?}: {why}")),
+        }
+    }
+    parsed
+}
+
+fn halves<'a>(entry: &'a str, shape: &str) -> Result<(&'a str, &'a str), String> {
+    let (left, right) = entry.split_once('=').ok_or_else(|| format!("{shape}, is accepted"))?;
+    Ok((left.trim(), right.trim()))
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| {
+        format!("{text:?} is no address: IP:PORT is accepted, with IPv6 in brackets, as in 127.0.0.1:80 or [::1]:80")
+    })?;
+    match address.port() {
+        0 => Err(format!("{text:?} has port 0: 1 to 65535 is accepted")),
+        _ => Ok(address),
+    }
+}
+
+fn service_port(text: &str) -> Result<(ServiceName, u16), String> {
+    let wanted = || format!("{text:?} is no service port: SERVICE.NAMESPACE:PORT is accepted, as in cart.shop:80");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wanted)?;
+    let (service, namespace) = host.split_once('.').ok_or_else(wanted)?;
+    let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wanted)?;
+    if !check::is_dns_label(service) || !check::is_dns_label(namespace) {
+        return Err(wanted());
+    }
+    Ok((ServiceName::new(namespace, service), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::field::Faults;
+
+    fn read(annotations: serde_json::Value) -> Result<Capture, Vec<String>> {
+        let pod = json!({"metadata": {"name": "cart-1", "annotations": annotations}});
+        let pod: Pod = serde_json::from_value(pod).unwrap();
+        let faults = Faults::default();
+        let capture = capture(&pod, faults.root());
+        let faults = faults.into_vec();
+        if faults.is_empty() {
+            return Ok(capture);
+        }
+        Err(faults.iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect())
+    }
+
+    #[test]
+    fn explicit_addresses_of_both_families_are_read() {
+        let capture = read(json!({
+            INBOUND: "127.0.1.10:8080=127.0.0.1:18080, [::1]:80=[::1]:81",
+            UPSTREAMS: "127.0.0.1:15101=cart.shop:80",
+        }));
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let inbound = |listen, application| InboundPort { listen: address(listen), application: address(application) };
+        assert_eq!(
+            capture.unwrap(),
+            Capture::Explicit {
+                inbound: vec![inbound("127.0.1.10:8080", "127.0.0.1:18080"), inbound("[::1]:80", "[::1]:81")],
+                upstreams: vec![UpstreamPort {
+                    listen: address("127.0.0.1:15101"),
+                    service: ServiceName::new("shop", "cart"),
+                    port: 80
+                }],
+            }
+        );
+    }
+
+    #[test]
+    fn a_wrong_entry_is_named_with_what_is_accepted() {
+        let errors = read(json!({INBOUND: "127.0.1.10:8080=127.0.0.1:18080,::1:80=127.0.0.1:1"})).unwrap_err();
+        assert_eq!(
+            errors,
+            ["metadata.annotations[byrnie.io/inbound]: entry \"::1:80=127.0.0.1:1\": \"::1:80\" is no address: \
+              IP:PORT is accepted, with IPv6 in brackets, as in 127.0.0.1:80 or [::1]:80"]
+        );
+        let errors = read(json!({UPSTREAMS: "127.0.0.1:15101=cart:80"})).unwrap_err();
+        assert_eq!(
+            errors,
+            ["metadata.annotations[byrnie.io/upstreams]: entry \"127.0.0.1:15101=cart:80\": \"cart:80\" is no \
+              service port: SERVICE.NAMESPACE:PORT is accepted, as in cart.shop:80"]
+        );
+    }
+
+    #[test]
+    fn an_address_is_listened_on_once() {
+        let errors = read(json!({
+            INBOUND: "127.0.0.1:80=127.0.0.1:81",
+            UPSTREAMS: "127.0.0.1:80=cart.shop:80",
+        }));
+        assert_eq!(
+            errors.unwrap_err(),
+            ["metadata.annotations[byrnie.io/upstreams]: entry \"127.0.0.1:80=cart.shop:80\": 127.0.0.1:80 is given \
+              twice as an address to listen on"]
+        );
+    }
+
+    #[test]
+    fn an_injected_pod_is_redirected_and_any_other_is_outside() {
+        assert_eq!(read(json!({STATUS: "injected"})).unwrap(), Capture::Redirected);
+        assert_eq!(read(json!({STATUS: "skipped"})).unwrap(), Capture::Outside);
+        assert_eq!(read(json!({})).unwrap(), Capture::Outside);
+    }
+}

@@ -1,0 +1,104 @@
+//! The way of the data: batch -> World -> Snapshot -> streams.
+
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
+
+use byrnie_ads::Hub;
+use byrnie_identity::TrustDomain;
+use byrnie_model::{MeshConfig, Update, World};
+use byrnie_runtime::shutdown::DrainWatch;
+use byrnie_snapshot::Builder;
+use byrnie_source::{Batch, Directory, Finding, Severity};
+use tracing::{debug, error, info, warn};
+
+use crate::{
+    current::{Current, State},
+    findings,
+};
+
+/// Folds batches into what is in force.
+pub struct Pipeline {
+    /// Fixed by the state directory for the life of the process.
+    trust_domain: TrustDomain,
+    world: World,
+    builder: Builder,
+    current: Current,
+    hub: Arc<Hub>,
+    reported: BTreeSet<Finding>,
+}
+
+impl Pipeline {
+    /// Publishes to `hub` and `current`.
+    pub fn new(trust_domain: TrustDomain, current: Current, hub: Arc<Hub>) -> Self {
+        let (world, builder, reported) = (World::default(), Builder::default(), BTreeSet::new());
+        Self { trust_domain, world, builder, current, hub, reported }
+    }
+
+    /// Follows the directory until draining starts.
+    pub async fn follow(mut self, mut directory: Directory, drain: DrainWatch) {
+        loop {
+            tokio::select! {
+                // Cancel-safe: a batch is taken whole or not at all.
+                batch = directory.next() => self.step(batch),
+                () = drain.draining() => return,
+            }
+        }
+    }
+
+    /// Brings one batch into force.
+    pub fn step(&mut self, batch: Batch) {
+        let start = Instant::now();
+        let mut found = batch.findings;
+        let updates = batch.updates.into_iter().map(|update| self.keep_trust_domain(update, &mut found));
+        let (world, touched) = self.world.apply(updates.collect::<Vec<_>>());
+        self.world = world.clone();
+        let snapshot = self.builder.advance(world.clone(), &touched);
+        let findings: Arc<[Finding]> = findings::all(&world, &found).into();
+        self.report(&findings);
+        self.current.store(State { world, snapshot: snapshot.clone(), findings, built: self.builder.built() });
+        if touched.is_empty() {
+            return;
+        }
+        self.hub.publish(snapshot);
+        let (took, waited) = (start.elapsed(), batch.changed_at.elapsed());
+        debug!(touched = touched.len(), ?took, ?waited, "change in force");
+    }
+
+    /// A mesh cannot change its trust domain while its CA speaks for the old one.
+    fn keep_trust_domain(&self, update: Update, found: &mut Vec<Finding>) -> Update {
+        match update {
+            Update::Mesh(mesh) if mesh.trust_domain != self.trust_domain => {
+                found.push(Finding {
+                    place: mesh.origin.as_ref().and_then(|origin| origin.place.as_deref().cloned()),
+                    column: None,
+                    severity: Severity::Error,
+                    object: mesh.origin.as_ref().map(|origin| origin.object.clone()),
+                    field: Some("spec.trustDomain".to_owned()),
+                    message: format!(
+                        "{:?} is not in force: the CA of this process speaks for {:?}; restart with a state directory of the new domain",
+                        mesh.trust_domain.as_str(),
+                        self.trust_domain.as_str()
+                    ),
+                });
+                let kept = MeshConfig { trust_domain: self.trust_domain.clone(), ..(*mesh).clone() };
+                Update::Mesh(Arc::new(kept))
+            }
+            update => update,
+        }
+    }
+
+    /// Logs each finding once, when it appears, and when all are gone.
+    fn report(&mut self, findings: &[Finding]) {
+        let now: BTreeSet<Finding> = findings.iter().cloned().collect();
+        for finding in now.difference(&self.reported) {
+            match finding.severity {
+                Severity::Error => error!(%finding, "configuration"),
+                Severity::Warning => warn!(%finding, "configuration"),
+                Severity::Note => info!(%finding, "configuration"),
+            }
+        }
+        if now.is_empty() && !self.reported.is_empty() {
+            info!("configuration is without findings again");
+        }
+        self.reported = now;
+    }
+}

@@ -1,0 +1,134 @@
+//! A control plane as a real process over a directory of its own.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::{
+    http,
+    objects::{Pod, free_address},
+    process::{Process, byrnie},
+    sidecar::Sidecar,
+    wait::until,
+};
+
+/// `byrnie run` over a directory that the test writes.
+#[derive(Debug)]
+pub struct Mesh {
+    folder: TempDir,
+    xds: SocketAddr,
+    admin: SocketAddr,
+    process: Option<Process>,
+}
+
+impl Mesh {
+    /// Starts with these files.
+    pub async fn start(files: &[(&str, String)]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join("config"))?;
+        let mut mesh = Self { folder, xds: free_address(15010), admin: free_address(15014), process: None };
+        for (name, text) in files {
+            mesh.write(name, text)?;
+        }
+        mesh.restart().await?;
+        Ok(mesh)
+    }
+
+    /// Ends the control plane, as a crash would.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it (again) on the same ports and state, and waits until it is ready.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.kill();
+        let mut command = Command::new(byrnie()?);
+        command.arg("run").arg("--config").arg(self.config()).arg("--state").arg(self.state());
+        command.arg("--xds-address").arg(self.xds.to_string()).arg("--admin-address").arg(self.admin.to_string());
+        command.stdin(Stdio::null()).stderr(fs::File::create(self.folder.path().join("control-plane.log"))?);
+        self.process = Some(Process::start("byrnie run", &mut command)?);
+        self.until("the control plane is ready", async |mesh| {
+            Ok(http::get(mesh.admin, "localhost", "/healthz/ready").await?.status == 200)
+        })
+        .await
+    }
+
+    /// The directory of objects.
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("config")
+    }
+
+    /// The directory of the CA.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// A folder for what belongs to the test.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where xDS is served.
+    pub fn xds(&self) -> SocketAddr {
+        self.xds
+    }
+
+    /// Where the admin port is.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The control plane itself.
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().expect("the test did not kill the control plane")
+    }
+
+    /// Writes a file of objects whole, by rename.
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
+        let temporary = self.config().join(format!(".{name}.next"));
+        fs::write(&temporary, text)?;
+        Ok(fs::rename(temporary, self.config().join(name))?)
+    }
+
+    /// Removes a file of objects.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        Ok(fs::remove_file(self.config().join(name))?)
+    }
+
+    /// What the control plane has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("control-plane.log")).unwrap_or_default()
+    }
+
+    /// Runs a verb of the CLI against this control plane: standard output, or an error with standard error.
+    pub fn cli(&self, arguments: &[&str]) -> Result<String> {
+        let admin = self.admin.to_string();
+        let output = Command::new(byrnie()?).args(arguments).args(["--admin-address", &admin]).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// A JSON document of the admin port.
+    pub async fn debug(&self, path: &str) -> Result<serde_json::Value> {
+        let answer = http::get(self.admin, "localhost", path).await?;
+        serde_json::from_str(&answer.body).with_context(|| format!("{path}: {} {}", answer.status, answer.body))
+    }
+
+    /// Writes the Pod and starts its Envoy; ready when this returns.
+    pub async fn sidecar(&self, pod: &Pod) -> Result<Sidecar> {
+        self.write(&pod.file(), &pod.yaml())?;
+        Sidecar::start(self, &pod.workload()).await
+    }
+
+    /// Waits until a condition holds; the log of the control plane is told where it never does.
+    pub async fn until(&self, what: &str, mut look: impl AsyncFnMut(&Self) -> Result<bool>) -> Result<()> {
+        let held = until(what, async || look(self).await).await;
+        held.with_context(|| format!("control plane log:\n{}", self.log()))
+    }
+}

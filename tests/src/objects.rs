@@ -1,0 +1,205 @@
+//! Kubernetes objects as text, for tests that are not about the text.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// A Pod in explicit mode.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    namespace: String,
+    name: String,
+    account: String,
+    app: String,
+    ip: IpAddr,
+    inbound: Vec<String>,
+    upstreams: Vec<(SocketAddr, String)>,
+    annotations: Vec<String>,
+    ready: bool,
+}
+
+/// A loopback address that nobody else has: not another test of this process, not another process of the tests. So
+/// ports can be the ones that users know, and none is lost to somebody else between choosing and binding it.
+pub fn address() -> IpAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    IpAddr::V4(Ipv4Addr::new(127, NETWORK.0, (n / 250) as u8, (n % 250 + 1) as u8))
+}
+
+/// 127.N.0.0/16 is this process's as long as it holds the port that claims it.
+static NETWORK: LazyLock<(u8, TcpListener)> = LazyLock::new(|| {
+    let claim = |n: u8| Some((n, TcpListener::bind((Ipv4Addr::new(127, n, 255, 254), 15999)).ok()?));
+    (20..=250).find_map(claim).expect("fewer than 230 processes run tests")
+});
+
+/// A port of an address that nobody else has.
+pub fn free_address(port: u16) -> SocketAddr {
+    SocketAddr::new(address(), port)
+}
+
+impl Pod {
+    /// `NAMESPACE/NAME` with label and account `app`, on an address of its own.
+    pub fn new(namespace: &str, name: &str, app: &str) -> Self {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        let (account, app) = (app.to_owned(), app.to_owned());
+        let (inbound, upstreams, annotations) = (Vec::new(), Vec::new(), Vec::new());
+        Self { namespace, name, account, app, ip: address(), inbound, upstreams, annotations, ready: true }
+    }
+
+    /// On a given address.
+    pub fn at(mut self, ip: IpAddr) -> Self {
+        self.ip = ip;
+        self
+    }
+
+    /// With another account.
+    pub fn account(mut self, account: &str) -> Self {
+        account.clone_into(&mut self.account);
+        self
+    }
+
+    /// With an annotation more.
+    pub fn annotated(mut self, key: &str, value: &str) -> Self {
+        self.annotations.push(format!("{key}: \"{value}\""));
+        self
+    }
+
+    /// With a sidecar listening on `port` of the Pod's address for the application at `application`.
+    pub fn serving(mut self, port: u16, application: SocketAddr) -> Self {
+        self.inbound.push(format!("{}:{port}={application}", self.ip));
+        self
+    }
+
+    /// With `SERVICE.NAMESPACE:PORT` offered to its application on the next port of the Pod's address from 15101.
+    pub fn calling(mut self, service: &str) -> Self {
+        let listen = SocketAddr::new(self.ip, 15101 + self.upstreams.len() as u16);
+        self.upstreams.push((listen, service.to_owned()));
+        self
+    }
+
+    /// Not Ready.
+    pub fn unready(mut self) -> Self {
+        self.ready = false;
+        self
+    }
+
+    /// `NAMESPACE/NAME`
+    pub fn workload(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// The name of its file.
+    pub fn file(&self) -> String {
+        format!("pod-{}-{}.yaml", self.namespace, self.name)
+    }
+
+    /// Its address.
+    pub fn ip(&self) -> IpAddr {
+        self.ip
+    }
+
+    /// Where its application calls `SERVICE.NAMESPACE:PORT`.
+    pub fn upstream(&self, service: &str) -> SocketAddr {
+        let found = self.upstreams.iter().find(|(_, known)| known == service);
+        found.unwrap_or_else(|| panic!("{} does not call {service}", self.name)).0
+    }
+
+    /// The object.
+    pub fn yaml(&self) -> String {
+        let Self { namespace, name, account, app, ip, .. } = self;
+        let upstreams: Vec<_> = self.upstreams.iter().map(|(listen, service)| format!("{listen}={service}")).collect();
+        let mut annotations = self.annotations.clone();
+        if !self.inbound.is_empty() {
+            annotations.push(format!("byrnie.io/inbound: \"{}\"", self.inbound.join(",")));
+        }
+        if !upstreams.is_empty() {
+            annotations.push(format!("byrnie.io/upstreams: \"{}\"", upstreams.join(",")));
+        }
+        let annotations = annotations.join(", ");
+        let ready = if self.ready { "True" } else { "False" };
+        format!(
+            "apiVersion: v1
+kind: Pod
+metadata:
+  name: {name}
+  namespace: {namespace}
+  labels: {{app: {app}}}
+  annotations: {{{annotations}}}
+spec: {{serviceAccountName: {account}}}
+status:
+  phase: Running
+  podIP: {ip}
+  podIPs: [{{ip: {ip}}}]
+  conditions: [{{type: Ready, status: \"{ready}\"}}]
+"
+        )
+    }
+}
+
+/// A Service that selects `app: NAME`, of one port with a declared protocol (an appProtocol, or empty for none).
+pub fn service(namespace: &str, name: &str, protocol: &str, port: u16, target: u16) -> String {
+    let declared = if protocol.is_empty() { String::new() } else { format!(", appProtocol: {protocol}") };
+    format!(
+        "apiVersion: v1
+kind: Service
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  selector: {{app: {name}}}
+  ports:
+  - {{port: {port}, targetPort: {target}{declared}}}
+"
+    )
+}
+
+/// An HTTPRoute of `NAMESPACE/NAME` for a parent such as `{kind: Service, name: cart}`; `rules` is a YAML list.
+pub fn http_route(namespace: &str, name: &str, parent: &str, rules: &str) -> String {
+    route("HTTPRoute", namespace, name, parent, rules)
+}
+
+/// A GRPCRoute, as [`http_route`].
+pub fn grpc_route(namespace: &str, name: &str, parent: &str, rules: &str) -> String {
+    route("GRPCRoute", namespace, name, parent, rules)
+}
+
+fn route(kind: &str, namespace: &str, name: &str, parent: &str, rules: &str) -> String {
+    let rules: String = rules.trim().lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1
+kind: {kind}
+metadata: {{name: {name}, namespace: {namespace}}}
+spec:
+  parentRefs:
+  - {{group: \"\", {}
+  rules:
+{rules}",
+        parent.trim().trim_start_matches('{')
+    )
+}
+
+/// A TrafficPolicy of the Service of the same name; `spec` is the rest of its fields, a line each.
+pub fn traffic_policy(namespace: &str, service: &str, spec: &str) -> String {
+    let spec: String = spec.trim().lines().map(|line| format!("  {line}\n")).collect();
+    format!(
+        "apiVersion: mesh.byrnie.io/v1alpha1
+kind: TrafficPolicy
+metadata: {{name: {service}, namespace: {namespace}}}
+spec:
+  targetRef: {{kind: Service, name: {service}}}
+{spec}"
+    )
+}
+
+/// A PeerPolicy with this `spec`, in flow style.
+pub fn peer_policy(namespace: &str, name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: mesh.byrnie.io/v1alpha1
+kind: PeerPolicy
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {spec}
+"
+    )
+}
