@@ -22,6 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Mesh {
     folder: TempDir,
+    config: PathBuf,
     xds: SocketAddr,
     admin: SocketAddr,
     process: Option<Process>,
@@ -30,14 +31,28 @@ pub struct Mesh {
 impl Mesh {
     /// Starts with these files.
     pub async fn start(files: &[(&str, String)]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        fs::create_dir(folder.path().join("config"))?;
-        let mut mesh = Self { folder, xds: free_address(15010), admin: free_address(15014), process: None };
+        let mut mesh = Self::prepare()?;
         for (name, text) in files {
             mesh.write(name, text)?;
         }
         mesh.restart().await?;
         Ok(mesh)
+    }
+
+    /// Starts with a directory at `place` in the test's folder, which `lay_out` makes.
+    pub async fn over(place: &str, lay_out: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        let mut mesh = Self::prepare()?;
+        lay_out(mesh.folder())?;
+        mesh.config = mesh.folder().join(place);
+        mesh.restart().await?;
+        Ok(mesh)
+    }
+
+    fn prepare() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let config = folder.path().join("config");
+        fs::create_dir(&config)?;
+        Ok(Self { folder, config, xds: free_address(15010), admin: free_address(15014), process: None })
     }
 
     /// Ends the control plane, as a crash would.
@@ -49,7 +64,7 @@ impl Mesh {
     pub async fn restart(&mut self) -> Result<()> {
         self.kill();
         let mut command = Command::new(byrnie()?);
-        command.arg("run").arg("--config").arg(self.config()).arg("--state").arg(self.state());
+        command.arg("run").arg("--config").arg(&self.config).arg("--state").arg(self.state());
         command.arg("--xds-address").arg(self.xds.to_string()).arg("--admin-address").arg(self.admin.to_string());
         command.stdin(Stdio::null()).stderr(fs::File::create(self.folder.path().join("control-plane.log"))?);
         self.process = Some(Process::start("byrnie run", &mut command)?);
@@ -60,8 +75,8 @@ impl Mesh {
     }
 
     /// The directory of objects.
-    pub fn config(&self) -> PathBuf {
-        self.folder.path().join("config")
+    pub fn config(&self) -> &Path {
+        &self.config
     }
 
     /// The directory of the CA.
@@ -91,14 +106,14 @@ impl Mesh {
 
     /// Writes a file of objects whole, by rename.
     pub fn write(&self, name: &str, text: &str) -> Result<()> {
-        let temporary = self.config().join(format!(".{name}.next"));
+        let temporary = self.config.join(format!(".{name}.next"));
         fs::write(&temporary, text)?;
-        Ok(fs::rename(temporary, self.config().join(name))?)
+        Ok(fs::rename(temporary, self.config.join(name))?)
     }
 
     /// Removes a file of objects.
     pub fn remove(&self, name: &str) -> Result<()> {
-        Ok(fs::remove_file(self.config().join(name))?)
+        Ok(fs::remove_file(self.config.join(name))?)
     }
 
     /// What the control plane has logged so far.

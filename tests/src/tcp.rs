@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::timeout,
@@ -48,15 +48,6 @@ impl TcpApp {
             Ok(())
         })
         .await
-    }
-
-    /// Passes every connection on to `target`, so that an application can stand on an address of its own.
-    pub async fn forward(at: SocketAddr, target: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind(at).await.with_context(|| format!("{at}"))?;
-        Self::on(listener, move |mut stream| async move {
-            copy_bidirectional(&mut stream, &mut TcpStream::connect(target).await?).await?;
-            Ok(())
-        })
     }
 
     /// Where it listens.

@@ -89,9 +89,15 @@ pub struct Sample {
 #[derive(Default)]
 pub struct History {
     past: VecDeque<Sample>,
+    split_from: Seen,
 }
 
 impl History {
+    /// The split was changed: what came before these answers says nothing about it.
+    pub fn restart_split(&mut self, from: Seen) {
+        self.split_from = from;
+    }
+
     /// Adds a sample and draws the picture at its moment.
     pub fn board(
         &mut self,
@@ -103,11 +109,12 @@ impl History {
             self.past.pop_front();
         }
         let earlier = self.past.front();
+        let split_from = earlier.map(|past| past.tally.split).unwrap_or_default().later(self.split_from);
         let mut board = Board {
             elapsed: sample.at,
             load: (sample.tally.succeeded, sample.tally.failed()),
             wanted,
-            split: sample.tally.split.since(earlier.map(|past| past.tally.split).unwrap_or_default()),
+            split: sample.tally.split.since(split_from),
             sidecars: (sample.sidecars.len(), sample.expected),
             ..Board::default()
         };
@@ -187,6 +194,15 @@ mod tests {
         assert_eq!(edge.success, Some(100.0), "the failures are older");
         assert_eq!(board.split, Seen { v1: 360, v2: 40 });
         assert_eq!(board.sidecars, (1, 2));
+    }
+
+    #[test]
+    fn after_an_edit_of_the_route_only_its_own_answers_show_the_split() {
+        let mut history = History::default();
+        history.board(sample(1, 100, 0, Seen { v1: 90, v2: 10 }), None, |_| None);
+        history.restart_split(Seen { v1: 180, v2: 20 });
+        let board = history.board(sample(3, 300, 0, Seen { v1: 230, v2: 70 }), None, |_| None);
+        assert_eq!(board.split, Seen { v1: 50, v2: 50 });
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub struct Events {
     files: BTreeMap<String, SystemTime>,
     counts: BTreeMap<&'static str, (u64, u64)>,
     reasons: BTreeSet<String>,
+    directory: String,
     log: PathBuf,
     read: u64,
 }
@@ -30,7 +31,9 @@ impl Events {
     pub fn new(objects: &Objects, log: &Path) -> Self {
         let (files, counts) = (modified(objects), BTreeMap::new());
         let (lines, reasons) = (VecDeque::new(), BTreeSet::new());
-        Self { lines, seen: 0, since: Instant::now(), files, counts, reasons, log: log.to_owned(), read: 0 }
+        let directory = format!("{}/", objects.path.display());
+        let (since, log) = (Instant::now(), log.to_owned());
+        Self { lines, seen: 0, since, files, counts, reasons, directory, log, read: 0 }
     }
 
     /// The last ones, newest last.
@@ -110,19 +113,25 @@ impl Events {
         self.read += whole as u64;
         for line in String::from_utf8_lossy(&text[..whole]).lines() {
             if let Some(complaint) = complaint(line) {
-                self.note(format!("control plane: {complaint}"));
+                self.note(format!("control plane: {}", complaint.replace(&self.directory, "")));
             }
         }
     }
 }
 
-/// What follows the level in a warning or an error: `2026-01-01T00:00:00Z  WARN module: text` -> `module: text`.
+/// The text of a warning or an error: `2026-01-01T00:00:00Z  WARN module: text` -> `text`.
 fn complaint(line: &str) -> Option<String> {
     let plain = without_colours(line);
     let (_time, rest) = plain.split_once(' ')?;
     let rest = rest.trim_start();
     let text = rest.strip_prefix("WARN ").or_else(|| rest.strip_prefix("ERROR "))?;
-    Some(text.trim().to_owned())
+    Some(
+        text.split_once(": ")
+            .filter(|(module, _)| !module.contains(' '))
+            .map_or(text, |(_, text)| text)
+            .trim()
+            .to_owned(),
+    )
 }
 
 fn without_colours(line: &str) -> String {
@@ -171,15 +180,18 @@ mod tests {
     fn only_whole_lines_of_warnings_and_errors_are_taken_from_the_log() {
         let (directory, objects) = objects();
         let log = directory.path().join("log");
-        std::fs::write(&log, "T1  INFO a: started\n\u{1b}[2mT2\u{1b}[0m \u{1b}[33m WARN\u{1b}[0m a: bad field\nT3 ERR")
-            .unwrap();
+        std::fs::write(
+            &log,
+            "T1  INFO a: started\n\u{1b}[2mT2\u{1b}[0m \u{1b}[33m WARN\u{1b}[0m a::b: bad field\nT3 ERR",
+        )
+        .unwrap();
         let mut events = Events::new(&objects, &log);
         events.look_at_log();
-        assert_eq!(events.last(9).collect::<Vec<_>>(), [" 0:00  control plane: a: bad field"]);
+        assert_eq!(events.last(9).collect::<Vec<_>>(), [" 0:00  control plane: bad field"]);
         let mut file = std::fs::File::options().append(true).open(&log).unwrap();
         std::io::Write::write_all(&mut file, b"OR b: disk full\n").unwrap();
         events.look_at_log();
-        assert_eq!(events.last(1).collect::<Vec<_>>(), [" 0:00  control plane: b: disk full"]);
+        assert_eq!(events.last(1).collect::<Vec<_>>(), [" 0:00  control plane: disk full"]);
     }
 
     #[test]

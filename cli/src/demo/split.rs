@@ -74,6 +74,11 @@ impl Seen {
         (sum > 0).then(|| [self.v1, self.v2].map(|count| 100.0 * count as f64 / sum as f64))
     }
 
+    /// The later of two counts of the same answers.
+    pub fn later(self, other: Self) -> Self {
+        Self { v1: self.v1.max(other.v1), v2: self.v2.max(other.v2) }
+    }
+
     /// What came since `earlier`.
     pub fn since(self, earlier: Self) -> Self {
         Self { v1: self.v1.saturating_sub(earlier.v1), v2: self.v2.saturating_sub(earlier.v2) }

@@ -132,10 +132,11 @@ fn cluster_stat(name: &str) -> Option<(&str, &str)> {
     Some((service_of(cluster)?, stat))
 }
 
-/// `shop/cart:80` and `shop/cart_80` -> `cart`.
+/// `shop/cart:80` and `shop/cart_80` -> `cart`; nothing for the way to the sidecar's own application,
+/// `in/shop/cart:15080`.
 fn service_of(cluster: &str) -> Option<&str> {
-    let (_, rest) = cluster.split_once('/')?;
-    rest.rsplit_once([':', '_']).map(|(service, _)| service)
+    let (_namespace, rest) = cluster.split_once('/')?;
+    rest.rsplit_once([':', '_']).map(|(service, _port)| service).filter(|service| !service.contains('/'))
 }
 
 #[derive(Deserialize)]
@@ -235,6 +236,7 @@ mod tests {
         {"name":"cluster.shop/catalog_80.upstream_rq_retry","value":3},
         {"name":"cluster.shop/catalog_80.ssl.handshake","value":4},
         {"name":"cluster.shop/catalog_80.outlier_detection.ejections_enforced_total","value":1},
+        {"name":"cluster.in/shop/web_15080.upstream_rq_completed","value":9},
         {"name":"cluster.xds.upstream_rq_completed","value":9},
         {"name":"cluster_manager.cds.update_success","value":2},
         {"name":"http.out.rds.route/shop/cart_80.update_success","value":3},

@@ -128,7 +128,7 @@ fn edge(edge: &Edge) -> Line {
 }
 
 fn split(seen: Seen, wanted: Option<Wanted>) -> Line {
-    let line = Line::default().with(Ink::Bold, "SPLIT OF CART, last 10 s  ");
+    let line = Line::default().with(Ink::Bold, "SPLIT OF CART  ");
     let Some([v1, v2]) = seen.percent() else { return line.with(Ink::Dim, "no answers") };
     let filled = ((v1 / 100.0 * BAR as f64).round() as usize).min(BAR);
     let wanted = wanted.map(Wanted::percent);
@@ -237,7 +237,7 @@ mod tests {
         expect("edit /tmp/x/cart-route.yaml and watch");
         expect("client -> web               40.0      481   100.0 %       23    <1 ms     9 ms  yes");
         expect("client -> cart              40.0      481         -       23    <1 ms     9 ms  NO");
-        expect(&format!("SPLIT OF CART, last 10 s  v1  90.0 % {}  10.0 % v2  wanted 90/10", "█".repeat(BAR)));
+        expect(&format!("SPLIT OF CART  v1  90.0 % {}  10.0 % v2  wanted 90/10", "█".repeat(BAR)));
         expect("catalog   catalog-1 ok        catalog-3 EJECTED   ");
         assert_eq!(text.iter().filter(|line| *line == "spiffe://a -> spiffe://b").count(), 1, "two edges, one pair");
         assert_eq!(text.last().unwrap(), "cart-route.yaml changed");

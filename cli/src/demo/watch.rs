@@ -154,6 +154,7 @@ impl<'a> Watch<'a> {
             && Instant::now() >= moment
         {
             self.split_from = SplitFrom::Count(tally.split);
+            self.history.restart_split(tally.split);
         }
         let sample = Sample { at: self.since.elapsed(), tally, sidecars, expected: self.fleet.sidecars().len() };
         self.board = self.history.board(sample, self.wanted, |address| self.objects.net.pod_at(address));

@@ -35,6 +35,8 @@ const REQUESTS_AT_ONCE: usize = 16;
 const LONG: usize = 4096;
 /// When a secret that could not be made is tried again.
 const SECRET_RETRY: Duration = Duration::from_secs(5);
+/// No certificate is renewed more often, whatever its dates say.
+const SECRET_PAUSE: Duration = Duration::from_secs(1);
 
 /// What every stream needs.
 pub(crate) struct Shared {
@@ -313,7 +315,7 @@ impl Live {
                 Ok(leaf) => {
                     self.connection.session().on_secret(leaf.resource());
                     let left = leaf.renew_at.duration_since(SystemTime::now()).unwrap_or_default();
-                    left.max(SECRET_RETRY)
+                    left.max(SECRET_PAUSE)
                 }
                 Err(error) => {
                     tracing::warn!(client = %self.connection.client.workload, %error, "no certificate was issued");

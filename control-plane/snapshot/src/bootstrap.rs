@@ -67,7 +67,8 @@ pub fn envoy(bootstrap: &Bootstrap) -> String {
     }))
 }
 
-/// The bootstrap of a proxyless gRPC client, for `GRPC_XDS_BOOTSTRAP` (gRFC A27).
+/// The bootstrap of a proxyless gRPC client, for the file that `GRPC_XDS_BOOTSTRAP` names (gRFC A27). It holds no token
+/// and no roots: gRPC takes neither from here, and proves a control plane with TLS by the roots of the system.
 pub fn grpc(bootstrap: &Bootstrap) -> String {
     let credentials = if bootstrap.trust.is_some() { "tls" } else { "insecure" };
     text(&json!({

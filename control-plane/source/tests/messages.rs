@@ -19,7 +19,7 @@ fn told_of_policy(fields: &str) -> Vec<String> {
     let service = "{apiVersion: v1, kind: Service, metadata: {name: cart}, spec: {}}\n---\n";
     let head = "{apiVersion: mesh.byrnie.io/v1alpha1, kind: TrafficPolicy, metadata: {name: p}, spec: {targetRef: {name: cart}, ";
     let strip = |line: &String| line.replacen("3: TrafficPolicy/default/p: spec.", "", 1);
-    told(&format!("{service}{head}{fields}}}}}}}")).iter().map(strip).collect()
+    told(&format!("{service}{head}{fields}}}}}")).iter().map(strip).collect()
 }
 
 #[test]

@@ -4,16 +4,16 @@ use byrnie_proto::envoy::{
     envoy::service::discovery::v3::{DeltaDiscoveryResponse, DiscoveryResponse},
     google::protobuf::BytesValue,
 };
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, Strategy, prop, prop_assert_eq, prop_oneof, proptest};
 
 use super::*;
 use crate::session::TypeUrl;
 
 fn response() -> impl Strategy<Value = Response> {
-    let resource = (0..Kind::ALL.len(), "[a-z/:é]{0,40}", prop::collection::vec(any::<u8>(), 0..300)).prop_map(
+    let resource = (0..Kind::ALL.len(), "[a-z/:é]{0,40}", prop::collection::vec(prop::num::u8::ANY, 0..300)).prop_map(
         |(kind, name, value)| Arc::new(Resource::new(Kind::ALL[kind], name, &BytesValue { value: value.into() })),
     );
-    let error = ("[a-z]{0,20}", any::<i32>(), "[a-z ]{0,200}").prop_map(|(name, code, message)| ResourceError {
+    let error = ("[a-z]{0,20}", prop::num::i32::ANY, "[a-z ]{0,200}").prop_map(|(name, code, message)| ResourceError {
         name: name.into(),
         code,
         message: message.into(),
@@ -24,7 +24,7 @@ fn response() -> impl Strategy<Value = Response> {
     ];
     let removed = prop::collection::vec("[a-z]{1,20}".prop_map(Into::into), 0..4);
     (
-        any::<bool>(),
+        prop::bool::ANY,
         type_url,
         "[a-f0-9.]{0,20}",
         prop::collection::vec(resource, 0..5),

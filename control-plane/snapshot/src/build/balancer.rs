@@ -26,9 +26,7 @@ pub fn set(cluster: &mut Cluster, policy: Option<&TrafficPolicy>) {
     let balancer = policy.and_then(|policy| policy.balancer.as_ref()).unwrap_or(&DEFAULT);
     let slow_start = policy.and_then(|policy| policy.slow_start).map(slow_start);
     let (kind, config) = match balancer {
-        Balancer::RoundRobin => {
-            (LbPolicy::RoundRobin, slow_start.map(|slow_start_config| round_robin(slow_start_config)))
-        }
+        Balancer::RoundRobin => (LbPolicy::RoundRobin, slow_start.map(round_robin)),
         Balancer::Random => (LbPolicy::Random, None),
         Balancer::LeastRequest { choices } => {
             let config = LeastRequestLbConfig {

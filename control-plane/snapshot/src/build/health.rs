@@ -96,3 +96,40 @@ pub fn outlier(ejection: &OutlierEjection) -> OutlierDetection {
         ..Default::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use byrnie_model::Protocol;
+
+    use super::*;
+
+    #[test]
+    fn a_check_offers_the_mark_and_the_protocol_that_it_speaks() {
+        let http = || Probe::Http { path: "/".into(), host: None, expected: Vec::new() };
+        let of = |probe: Probe, protocol| offered(&probe, &ServicePort { number: 80, name: None, protocol }).join(" ");
+        assert_eq!(of(http(), Protocol::Http1), "byrnie-http http/1.1");
+        assert_eq!(of(http(), Protocol::Undeclared), "byrnie-http http/1.1");
+        assert_eq!(of(http(), Protocol::Grpc), "byrnie-http h2");
+        assert_eq!(of(Probe::Grpc { service: None }, Protocol::Http1), "byrnie-http h2");
+        assert_eq!(of(Probe::Tcp, Protocol::Http1), "byrnie-tcp");
+        assert_eq!(of(http(), Protocol::Tcp), "byrnie-tcp", "an opaque port takes bytes only");
+    }
+
+    #[test]
+    fn only_what_the_policy_counts_ejects() {
+        let policy = OutlierEjection {
+            consecutive_errors: 0,
+            interval: Duration::from_secs(10),
+            base_ejection_time: Duration::from_secs(30),
+            max_ejection_percent: 10,
+            failure_percent: Some(50),
+        };
+        let wire = outlier(&policy);
+        assert_eq!(wire.enforcing_consecutive_5xx, pack::number(0));
+        assert_eq!(wire.enforcing_success_rate, pack::number(0));
+        assert_eq!(wire.failure_percentage_threshold, pack::number(50));
+        let wire = outlier(&OutlierEjection { consecutive_errors: 3, failure_percent: None, ..policy });
+        assert_eq!((wire.consecutive_5xx, wire.enforcing_consecutive_5xx), (pack::number(3), pack::number(100)));
+        assert_eq!(wire.enforcing_failure_percentage, None);
+    }
+}

@@ -52,6 +52,3 @@ fn wildcards(workload: &Workload, port: u16) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod dump;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use byrnie_model::{InboundPort, MeshConfig, Origin, PeerMode, Protocol, Served, Workload, World};
+use byrnie_model::{InboundPort, MeshConfig, PeerMode, Protocol, Served, Workload, World};
 use byrnie_proto::{
     Kind,
     envoy::envoy::config::{
@@ -80,12 +80,12 @@ impl Port {
             Protocol::Http1 | Protocol::Http2 | Protocol::Grpc => {
                 chains.push(self.chain("http", "raw_buffer", &[], requests()));
             }
-            Protocol::Undeclared if self.number.is_some() => {
+            Protocol::Undeclared => {
                 let detected = ["http/1.0", "http/1.1", "h2c"];
                 chains.push(self.chain("http", "raw_buffer", &detected, requests()));
                 chains.push(self.chain("tcp", "raw_buffer", &[], bytes()));
             }
-            Protocol::Tcp | Protocol::Tls | Protocol::Undeclared => {
+            Protocol::Tcp | Protocol::Tls => {
                 chains.push(self.chain("tcp", "raw_buffer", &[], bytes()));
             }
         }
@@ -189,15 +189,11 @@ fn listener(name: &str, mesh: &MeshConfig, ports: &[Port]) -> Listener {
 }
 
 fn finish(world: &World, workload: &Workload, listener: Listener, clusters: Vec<Cluster>) -> Vec<Resource> {
-    let origins: Vec<Origin> = [&workload.origin]
-        .into_iter()
-        .chain(world.peer_policy(workload).map(|policy| &policy.origin))
-        .cloned()
-        .collect();
+    let policy = world.peer_policy(workload).map(|policy| policy.origin.clone());
     let refers = clusters.iter().map(|cluster| Reference { kind: Kind::Cluster, name: cluster.name.as_str().into() });
     let front = Resource::new(Kind::Listener, listener.name.as_str(), &listener)
         .referring(refers)
-        .from_origins(origins.iter().cloned());
+        .from_origins([workload.origin.clone()].into_iter().chain(policy));
     let cluster = |cluster: &Cluster| {
         Resource::new(Kind::Cluster, cluster.name.as_str(), cluster).from_origins([workload.origin.clone()])
     };
