@@ -1,30 +1,50 @@
 //! Everything that is wrong or odd with the desired state: what the source found, and routes that are not in force.
 
-use byrnie_model::{World, attach};
+use byrnie_model::{
+    World,
+    attach::{self, Condition},
+    route::Route,
+};
 use byrnie_source::{Finding, Severity};
 use serde_json::{Value, json};
 
 /// The source's findings and those that only the whole World shows, worst first, then by place.
 pub fn all(world: &World, source: &[Finding]) -> Vec<Finding> {
-    let mut findings = source.to_vec();
-    for route in world.routes() {
-        for (index, parent) in attach::status(world, route).into_iter().enumerate() {
-            let against = |condition: &attach::Condition| condition.holds == (condition.kind == "PartiallyInvalid");
-            let told = parent.conditions.into_iter().filter(against);
-            findings.extend(told.map(|condition| Finding {
-                place: route.origin.place.as_deref().cloned(),
-                column: None,
-                severity: if condition.kind == "Accepted" { Severity::Error } else { Severity::Warning },
-                object: Some(route.origin.object.clone()),
-                field: Some(format!("spec.parentRefs[{index}]")),
-                message: format!("{}: {}: {}", condition.kind, condition.reason, condition.message),
-            }));
-        }
-    }
-    findings
-        .sort_by(|a, b| (a.severity, &a.place, &a.object, &a.field).cmp(&(b.severity, &b.place, &b.object, &b.field)));
+    merged(source, &of_routes(world))
+}
+
+/// Routes that are not in force, or not as their author meant.
+pub fn of_routes(world: &World) -> Vec<Finding> {
+    world.routes().flat_map(|route| of_route(world, route)).collect()
+}
+
+/// Both, worst first, then by place; each once.
+pub fn merged(source: &[Finding], routes: &[Finding]) -> Vec<Finding> {
+    let mut findings = [source, routes].concat();
+    findings.sort_by(|a, b| order(a).cmp(&order(b)));
     findings.dedup();
     findings
+}
+
+fn of_route(world: &World, route: &Route) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (index, parent) in attach::status(world, route).into_iter().enumerate() {
+        let against = |condition: &Condition| condition.holds == (condition.kind == "PartiallyInvalid");
+        let told = parent.conditions.into_iter().filter(against);
+        findings.extend(told.map(|condition| Finding {
+            place: route.origin.place.as_deref().cloned(),
+            column: None,
+            severity: if condition.kind == "Accepted" { Severity::Error } else { Severity::Warning },
+            object: Some(route.origin.object.clone()),
+            field: Some(format!("spec.parentRefs[{index}]")),
+            message: format!("{}: {}: {}", condition.kind, condition.reason, condition.message),
+        }));
+    }
+    findings
+}
+
+fn order(finding: &Finding) -> impl Ord + '_ {
+    (finding.severity, &finding.place, &finding.object, &finding.field)
 }
 
 /// Findings for programs.

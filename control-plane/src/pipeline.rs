@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 use byrnie_ads::Hub;
 use byrnie_identity::TrustDomain;
-use byrnie_model::{MeshConfig, Update, World};
+use byrnie_model::{MeshConfig, Touched, Update, World};
 use byrnie_runtime::shutdown::DrainWatch;
 use byrnie_snapshot::Builder;
 use byrnie_source::{Batch, Directory, Finding, Severity};
@@ -23,14 +23,15 @@ pub struct Pipeline {
     builder: Builder,
     current: Current,
     hub: Arc<Hub>,
+    of_routes: Vec<Finding>,
     reported: BTreeSet<Finding>,
 }
 
 impl Pipeline {
     /// Publishes to `hub` and `current`.
     pub fn new(trust_domain: TrustDomain, current: Current, hub: Arc<Hub>) -> Self {
-        let (world, builder, reported) = (World::default(), Builder::default(), BTreeSet::new());
-        Self { trust_domain, world, builder, current, hub, reported }
+        let (world, builder) = (World::default(), Builder::default());
+        Self { trust_domain, world, builder, current, hub, of_routes: Vec::new(), reported: BTreeSet::new() }
     }
 
     /// Follows the directory until draining starts.
@@ -52,7 +53,11 @@ impl Pipeline {
         let (world, touched) = self.world.apply(updates.collect::<Vec<_>>());
         self.world = world.clone();
         let snapshot = self.builder.advance(world.clone(), &touched);
-        let findings: Arc<[Finding]> = findings::all(&world, &found).into();
+        // Endpoints come and go all the time and change no route's standing.
+        if touched.iter().any(|touched| matches!(touched, Touched::Mesh | Touched::Service(_) | Touched::Routing(_))) {
+            self.of_routes = findings::of_routes(&world);
+        }
+        let findings: Arc<[Finding]> = findings::merged(&found, &self.of_routes).into();
         self.report(&findings);
         self.current.store(State { world, snapshot: snapshot.clone(), findings, built: self.builder.built() });
         if touched.is_empty() {

@@ -116,7 +116,10 @@ impl Connection {
     /// The next request on it.
     pub async fn get(&mut self, host: &str, path: &str) -> Result<Answer> {
         let request = Request::get(path).header("host", host).body(Full::new(Bytes::new()))?;
-        let exchange = async { answer(self.sender.send_request(request).await?).await };
+        let exchange = async {
+            self.sender.ready().await?;
+            answer(self.sender.send_request(request).await?).await
+        };
         timeout(LIMIT, exchange).await.with_context(|| format!("no answer within {LIMIT:?}"))?
     }
 }

@@ -97,7 +97,7 @@ impl Sidecar {
         Ok(versions)
     }
 
-    /// The sum of all counters and gauges whose name contains every part.
+    /// The sum of all counters and gauges whose name contains every part; in names of clusters Envoy writes `_` for `:`.
     pub async fn counter(&self, parts: &[&str]) -> Result<u64> {
         let stats = http::get(self.admin, "localhost", "/stats").await?.body;
         let lines = stats.lines().filter_map(|line| line.rsplit_once(": "));

@@ -91,7 +91,7 @@ async fn scaling_from_5_to_1_and_back_fails_no_request() -> Result<()> {
     let client = Sidecar::start(&mesh, &web.workload()).await?;
     let members = async |count: u64| {
         mesh.until(&format!("{count} endpoints"), async |_| {
-            Ok(client.counter(&["shop/cart:80.membership_total"]).await? == count)
+            Ok(client.counter(&["shop/cart_80.membership_total"]).await? == count)
         })
         .await
     };
@@ -136,7 +136,7 @@ async fn an_account_more_or_less_behind_a_service_fails_no_request() -> Result<(
         pair.mesh.write(&other.file(), &other.clone().unready().yaml())?;
         pair.mesh
             .until("one endpoint", async |_| {
-                Ok(pair.client.counter(&["shop/cart:80.membership_total"]).await? == 1)
+                Ok(pair.client.counter(&["shop/cart_80.membership_total"]).await? == 1)
             })
             .await?;
         load.served(50).await?;
@@ -183,7 +183,7 @@ async fn a_bad_edit_keeps_the_last_good_version_in_force_and_is_told() -> Result
     let load = Load::start(web.upstream("cart.shop:80"), "cart.shop");
     load.answered_by("old").await?;
     for (broken, told) in [
-        ("kind: [not closed\n".to_owned(), "route.yaml:"),
+        ("kind: [not closed\n".to_owned(), "flow sequence"),
         (forward_to("new").replace("backendRefs", "backendRfs"), "backendRfs"),
         (forward_to("new").replace("port: 80", "port: 800000"), "800000"),
     ] {
@@ -201,9 +201,9 @@ async fn a_bad_edit_keeps_the_last_good_version_in_force_and_is_told() -> Result
 
 /// Points `link` elsewhere in one step.
 fn swap(link: &Path, target: &str) -> Result<()> {
-    let next = link.with_extension("next");
-    symlink(target, &next)?;
-    Ok(fs::rename(next, link)?)
+    let next = link.with_file_name("..next");
+    symlink(target, &next).with_context(|| format!("{}", next.display()))?;
+    fs::rename(&next, link).with_context(|| format!("{} -> {}", next.display(), link.display()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

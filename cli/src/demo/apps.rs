@@ -4,7 +4,7 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
-    faults::{self, Faults, Turn},
+    faults::{Faults, Turn, burst},
     http_client::HttpClient,
 };
 
@@ -76,7 +76,7 @@ impl Application {
         let server = Arc::new(Server {
             application: self,
             client: HttpClient::new(CALL_LIMIT),
-            since: Instant::now(),
+            first_call: OnceLock::new(),
             faults: Mutex::default(),
         });
         let mut connections = JoinSet::new();
@@ -102,7 +102,7 @@ impl Application {
 struct Server {
     application: Application,
     client: HttpClient,
-    since: Instant,
+    first_call: OnceLock<Instant>,
     faults: Mutex<Faults>,
 }
 
@@ -113,12 +113,13 @@ impl Server {
             return json(&self.faults.lock().unwrap_or_else(PoisonError::into_inner).counted());
         }
         if request.uri().path() == HEALTH_PATH {
-            let fails = self.application.failing && faults::burst(self.since.elapsed());
+            let fails = self.application.failing && self.first_call.get().is_some_and(|first| burst(first.elapsed()));
             let status = if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
             return Ok(text(status, String::new()));
         }
         if self.application.failing {
-            match self.faults.lock().unwrap_or_else(PoisonError::into_inner).next(self.since.elapsed()) {
+            let age = self.first_call.get_or_init(Instant::now).elapsed();
+            match self.faults.lock().unwrap_or_else(PoisonError::into_inner).next(age) {
                 Turn::Answer => {}
                 Turn::Refuse => return Ok(text(StatusCode::SERVICE_UNAVAILABLE, "fails on purpose".to_owned())),
                 Turn::Close => return Err(io::Error::other("fails on purpose")),

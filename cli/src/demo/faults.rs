@@ -27,7 +27,8 @@ pub enum Turn {
     Close,
 }
 
-/// Whether an application of this age is in a burst of failures.
+/// Whether there is a burst of failures so long after the first call. Nothing fails before it, so that an endpoint is
+/// not out of use before anybody saw it in use.
 pub fn burst(age: Duration) -> bool {
     let millis = u64::try_from(age.as_millis() % PERIOD.as_millis()).unwrap_or_default();
     BURST.contains(&Duration::from_millis(millis))
@@ -41,7 +42,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// The next request, at this age of the application.
+    /// The next request, so long after the first.
     pub fn next(&mut self, age: Duration) -> Turn {
         if !burst(age) {
             self.series = 0;

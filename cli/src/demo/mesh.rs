@@ -247,6 +247,16 @@ mod tests {
     }
 
     #[test]
+    fn the_control_plane_finds_nothing_to_complain_of_in_the_objects() {
+        let objects = Objects::prepare(None).unwrap();
+        let batch = byrnie_source::read_once(&objects.path).unwrap();
+        let (world, _) = byrnie_model::World::default().apply(batch.updates);
+        let findings = byrnie_control_plane::findings::all(&world, &batch.findings);
+        assert!(findings.is_empty(), "{findings:#?}");
+        assert_eq!((world.services().count(), world.routes().count(), world.workloads().count()), (5, 1, 7));
+    }
+
+    #[test]
     fn a_directory_with_objects_is_used_as_it_is_and_an_edit_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mesh");

@@ -47,14 +47,14 @@ use self::{
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// End after this time with a summary; the exit code is 1 if the mesh did not do its job. Such as `20s`, `2m`.
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     duration: Option<Duration>,
     /// Where the objects of the demo go and stay; what an earlier demo left there is used as it is. Without it they go
     /// to a temporary directory, which is removed at the end.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Requests a second.
-    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=2000))]
     rate: u32,
     /// Print lines instead of the live view, as where there is no terminal.
     #[arg(long)]
@@ -157,6 +157,7 @@ async fn start(objects: &Objects, fleet: &mut Fleet, private: &std::path::Path) 
     say(&format!("  edit {}/{ROUTE_FILE} and watch", objects.path.display()))?;
     say("starting the control plane")?;
     fleet.start_control_plane(objects).await?;
+    say(&format!("  ask it: byrnie proxy-status --admin-address {}", objects.net.control_plane_admin()))?;
     say("starting the applications and their sidecars")?;
     fleet.start_applications(objects)?;
     fleet.start_sidecars(&envoy, objects).await?;

@@ -1,6 +1,6 @@
 //! What the run came to: a table, and whether the mesh did its job.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use super::{
     board::Board,
@@ -11,6 +11,8 @@ use super::{
 };
 
 const LEAST_SUCCESS: f64 = 99.0;
+/// The first burst of failures is over by then, and catalog-3 had its third of the requests.
+const FAILURES_ARE_DUE: (Duration, u64) = (Duration::from_secs(8), 100);
 /// As catalog-policy.yaml says.
 const ERRORS_UNTIL_EJECTED: u64 = 3;
 
@@ -133,6 +135,10 @@ impl Facts {
         let mut findings = Vec::new();
         let count = |count: fn(&super::board::Edge) -> u64| self.board.edges.iter().map(count).sum::<u64>();
         let Failing { sum: failed, longest_series } = self.failing;
+        let (after, requests) = FAILURES_ARE_DUE;
+        if failed == 0 && self.board.elapsed >= after && self.board.load.0 >= requests {
+            findings.push("catalog-3 failed no request, so it got none while it was failing".to_owned());
+        }
         if failed > 0 && count(|edge| edge.retries) == 0 {
             findings.push(format!("catalog-3 failed {failed} requests and none was tried again"));
         }
@@ -168,7 +174,13 @@ mod tests {
         };
         let edges = vec![edge("client", "web", 0, 0), edge("web-1", "catalog", 23, 3)];
         Facts {
-            board: Board { load: (800, 0), edges, sidecars: (7, 7), ..Board::default() },
+            board: Board {
+                load: (800, 0),
+                edges,
+                sidecars: (7, 7),
+                elapsed: Duration::from_secs(20),
+                ..Board::default()
+            },
             split: Seen { v1: 715, v2: 85 },
             wanted: Wanted::read(include_str!("mesh/cart-route.yaml")),
             failing: Failing { sum: 30, longest_series: 3 },
@@ -201,6 +213,7 @@ mod tests {
         assert!(only_finding(|facts| facts.split = Seen { v1: 400, v2: 400 }).contains("50.0/50.0 over 800"));
         assert!(only_finding(|facts| facts.board.edges[1].retries = 0).contains("none was tried again"));
         assert!(only_finding(|facts| facts.board.edges[1].ejections = 0).contains("never ejected"));
+        assert!(only_finding(|facts| facts.failing = Failing::default()).contains("failed no request"));
         assert!(only_finding(|facts| facts.ended.push("sidecar of web-1 ended".into())).contains("web-1"));
         assert!(only_finding(|facts| facts.board.sidecars = (6, 7)).contains("only 6 of 7"));
     }
@@ -224,6 +237,7 @@ mod tests {
         assert_eq!(facts.findings(), Vec::<String>::new());
         facts.failing = Failing::default();
         facts.board.edges[1].retries = 0;
+        facts.board.elapsed = Duration::from_secs(3);
         assert_eq!(facts.findings(), Vec::<String>::new());
     }
 }

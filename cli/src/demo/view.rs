@@ -10,7 +10,7 @@ use super::{
     stats::{Health, Latency},
 };
 
-const BAR: usize = 30;
+const BAR: usize = 24;
 
 /// A colour of the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub fn lines(board: &Board, directory: &str, events: &[&str], rows: usize) -> Ve
     lines.extend(board.edges.iter().map(edge));
     lines.extend([blank(), split(board.split, board.wanted), blank()]);
     lines.extend(endpoints(board));
-    lines.extend([blank(), Line::default().with(Ink::Bold, "IDENTITIES, as the sidecars proved them")]);
+    lines.extend([blank(), Line::default().with(Ink::Bold, "IDENTITIES, as the sidecars proved them, spiffe://")]);
     lines.extend(identities(board));
     lines.extend([blank(), Line::default().with(Ink::Bold, "EVENTS")]);
     let room = rows.saturating_sub(lines.len());
@@ -103,7 +103,7 @@ fn invitation(directory: &str) -> Line {
 
 fn heading() -> Line {
     let text = format!(
-        "{:<24}{:>8}{:>9}{:>10}{:>9}{:>9}{:>9}  mTLS",
+        "{:<20}{:>8}{:>8}{:>10}{:>8}{:>8}{:>8}  mTLS",
         "CALLS", "req/s", "total", "success", "retries", "p50", "p99"
     );
     Line::default().with(Ink::Bold, text)
@@ -120,10 +120,10 @@ fn edge(edge: &Edge) -> Line {
     };
     let (tls_ink, tls) = if edge.handshakes > 0 { (Ink::Green, "yes") } else { (Ink::Red, "NO") };
     Line::default()
-        .with(Ink::Plain, format!("{:<24}{:>8.1}{:>9}", name(edge), edge.per_second, edge.answered))
+        .with(Ink::Plain, format!("{:<20}{:>8.1}{:>8}", name(edge), edge.per_second, edge.answered))
         .with(ink, format!("{success:>10}"))
-        .with(if edge.retries > 0 { Ink::Yellow } else { Ink::Plain }, format!("{:>9}", edge.retries))
-        .with(Ink::Plain, format!("{:>9}{:>9}  ", millis(latency.map(p50)), millis(latency.map(p99))))
+        .with(if edge.retries > 0 { Ink::Yellow } else { Ink::Plain }, format!("{:>8}", edge.retries))
+        .with(Ink::Plain, format!("{:>8}{:>8}  ", millis(latency.map(p50)), millis(latency.map(p99))))
         .with(tls_ink, tls)
 }
 
@@ -168,8 +168,12 @@ fn identities(board: &Board) -> Vec<Line> {
     pairs.dedup();
     pairs
         .into_iter()
-        .map(|proof| Line::default().with(Ink::Plain, format!("{} -> {}", proof.caller, proof.callee)))
+        .map(|proof| Line::default().with(Ink::Plain, format!("{} -> {}", bare(&proof.caller), bare(&proof.callee))))
         .collect()
+}
+
+fn bare(identity: &str) -> &str {
+    identity.strip_prefix("spiffe://").unwrap_or(identity)
 }
 
 fn name(edge: &Edge) -> String {
@@ -235,11 +239,12 @@ mod tests {
         let expect = |line: &str| assert!(text.iter().any(|shown| shown == line), "{line:?} is not in {text:#?}");
         expect("byrnie demo  1:15  7 of 7 sidecars answer  q ends");
         expect("edit /tmp/x/cart-route.yaml and watch");
-        expect("client -> web               40.0      481   100.0 %       23    <1 ms     9 ms  yes");
-        expect("client -> cart              40.0      481         -       23    <1 ms     9 ms  NO");
+        expect("client -> web           40.0     481   100.0 %      23   <1 ms    9 ms  yes");
+        expect("client -> cart          40.0     481         -      23   <1 ms    9 ms  NO");
         expect(&format!("SPLIT OF CART  v1  90.0 % {}  10.0 % v2  wanted 90/10", "█".repeat(BAR)));
         expect("catalog   catalog-1 ok        catalog-3 EJECTED   ");
-        assert_eq!(text.iter().filter(|line| *line == "spiffe://a -> spiffe://b").count(), 1, "two edges, one pair");
+        assert_eq!(text.iter().filter(|line| *line == "a -> b").count(), 1, "two edges, one pair");
+        assert!(text.iter().all(|line| line.chars().count() <= 80), "80 columns hold it: {text:#?}");
         assert_eq!(text.last().unwrap(), "cart-route.yaml changed");
         assert_eq!(text.len(), 18, "the older event gives way: {text:#?}");
     }

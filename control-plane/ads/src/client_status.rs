@@ -58,6 +58,8 @@ pub struct KindStatus {
     pub sync: Sync,
     /// The last NACK.
     pub nack: Option<NackStatus>,
+    /// Why the client gets none of this kind: secrets need a token.
+    pub denied: Option<Arc<str>>,
 }
 
 /// How the client stands to what the server has.
@@ -140,6 +142,7 @@ impl KindStatus {
             nacks: standing.nacks,
             sync: Sync::of(standing, now),
             nack: standing.nack.map(|nack| NackStatus::of(nack, now)),
+            denied: standing.denial.cloned(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The two kinds of discovery request, read the same way.
 
+use std::time::Instant;
+
 use byrnie_model::WorkloadName;
 use byrnie_proto::{
     Kind,
@@ -8,10 +10,10 @@ use byrnie_proto::{
         service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
     },
 };
-use byrnie_snapshot::{Client, Dialect};
+use byrnie_snapshot::{Client, Dialect, Snapshot};
 use tonic::Status;
 
-use crate::session::{Protocol, Request, Wanted};
+use crate::session::{Outcome, Protocol, Request, Session, Wanted};
 
 /// A discovery request of either protocol.
 pub(crate) trait Incoming: prost::Message + Default + Send + 'static {
@@ -95,6 +97,44 @@ impl Incoming for DeltaDiscoveryRequest {
                 unsubscribe: self.resource_names_unsubscribe,
                 initial: self.initial_resource_versions,
             },
+        }
+    }
+}
+
+/// Gives a session the bytes of a message, as its stream does; returned is what it asked for, if that is served. It
+/// takes any bytes and returns, which is fuzzed.
+#[allow(clippy::result_large_err, reason = "tonic's own type")]
+pub fn take_bytes(
+    session: &mut Session,
+    bytes: &[u8],
+    snapshot: &Snapshot,
+    now: Instant,
+) -> Result<Option<(Kind, Outcome)>, Status> {
+    match session.protocol() {
+        Protocol::Sotw => take::<DiscoveryRequest>(session, bytes, snapshot, now),
+        Protocol::Delta => take::<DeltaDiscoveryRequest>(session, bytes, snapshot, now),
+    }
+}
+
+#[allow(clippy::result_large_err, reason = "tonic's own type")]
+fn take<R: Incoming>(
+    session: &mut Session,
+    bytes: &[u8],
+    snapshot: &Snapshot,
+    now: Instant,
+) -> Result<Option<(Kind, Outcome)>, Status> {
+    let message = R::decode(bytes).map_err(|error| Status::internal(error.to_string()))?;
+    // Streams read it of the first message only.
+    if let Some(node) = message.node() {
+        client(Some(node))?;
+        user_agent(node);
+    }
+    let type_url = message.type_url().to_owned();
+    match type_url.parse::<Kind>() {
+        Ok(kind) => Ok(Some((kind, session.on_request(message.into_request(kind), snapshot, now)))),
+        Err(_) => {
+            session.on_unknown(&type_url, message.is_answer(), message.into_names());
+            Ok(None)
         }
     }
 }

@@ -26,5 +26,6 @@ pub use client_status::{ClientStatus, Dump, DumpedResource, KindStatus, NackStat
 pub use counters::{DELAY_BOUNDS, Figures};
 pub use gate::{Admission, Caller, Gate};
 pub use hub::Hub;
+pub use incoming::take_bytes;
 pub use secret::{LeafSecret, Secrets};
 pub use service::{Ads, tuned};

@@ -33,6 +33,8 @@ use crate::{
 const REQUESTS_AT_ONCE: usize = 16;
 /// A request or response from this size on is followed by a turn for others.
 const LONG: usize = 4096;
+/// How many names a stream may subscribe to: a bound on what one client can cost.
+const NAMES_LIMIT: usize = 1_000_000;
 /// When a secret that could not be made is tried again.
 const SECRET_RETRY: Duration = Duration::from_secs(5);
 /// No certificate is renewed more often, whatever its dates say.
@@ -125,9 +127,11 @@ impl<R: Incoming> DiscoveryStream<R> {
         let Stage::Live(live) = &mut self.stage else { return Ok(()) };
         match kind {
             Some(kind) => live.on_request(message, kind, &self.shared),
-            None => live.on_unknown(message),
+            None => {
+                live.on_unknown(message);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// The kind that is asked for; `None` for one that is not served, which ends no aggregated stream.
@@ -217,7 +221,8 @@ impl<R: Incoming> Stream for DiscoveryStream<R> {
 }
 
 impl Live {
-    fn on_request<R: Incoming>(&mut self, message: R, kind: Kind, shared: &Shared) {
+    #[allow(clippy::result_large_err, reason = "tonic's own type")]
+    fn on_request<R: Incoming>(&mut self, message: R, kind: Kind, shared: &Shared) -> Result<(), Status> {
         let request = message.into_request(kind);
         let hub = &self.hub;
         let before = hub.generation();
@@ -230,11 +235,18 @@ impl Live {
         if hub.generation() != before {
             session.look_again(kind);
         }
+        let names = session.names_count();
         drop(session);
         if kind == Kind::Secret {
             outcome.subscribed.iter().for_each(|name| self.fetch(name, shared));
         }
         self.note(kind, outcome);
+        if names > NAMES_LIMIT {
+            let error = format!("the stream subscribed to {names} names: up to {NAMES_LIMIT} are accepted");
+            tracing::warn!(client = %self.connection.client.workload, names, "too many names");
+            return Err(Status::resource_exhausted(error));
+        }
+        Ok(())
     }
 
     fn note(&self, kind: Kind, outcome: Outcome) {

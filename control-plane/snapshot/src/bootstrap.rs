@@ -62,8 +62,12 @@ pub fn envoy(bootstrap: &Bootstrap) -> String {
             "lds_config": ads,
         },
         "static_resources": { "clusters": [control_plane(bootstrap)] },
-        // What operators set on a running proxy by its admin interface.
-        "layered_runtime": { "layers": [{ "name": "admin", "admin_layer": {} }] },
+        "layered_runtime": { "layers": [
+            // Envoy refuses a route whose regex is of more than 100 instructions, which one UUID is.
+            { "name": "byrnie", "static_layer": { "re2.max_program_size.error_level": 32768 } },
+            // What operators set on a running proxy by its admin interface.
+            { "name": "admin", "admin_layer": {} },
+        ] },
     }))
 }
 

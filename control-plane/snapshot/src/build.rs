@@ -26,6 +26,7 @@ use crate::{Dialect, Resource, Snapshot, View};
 use due::{Due, Parts};
 use links::Links;
 use owned::{Owned, Owner};
+use route::Frontend;
 
 /// Builds one Snapshot after the other.
 #[derive(Debug, Default)]
@@ -164,11 +165,12 @@ impl Builder {
         let mut routes = Vec::new();
         let mut backends = BTreeSet::new();
         for port in service.ports.iter().filter(|port| !is_opaque(port)) {
-            routes.extend(route::of_port(world, service, port));
+            let frontend = Frontend::new(world, service, port);
+            routes.extend(route::of_port(&frontend));
             if grpc::may_call(port) {
-                routes.extend(grpc::routes(world, service, port));
+                routes.extend(grpc::routes(&frontend));
             }
-            backends.extend(route::backends(world, service, port));
+            backends.extend(frontend.backends().cloned());
         }
         backends.remove(&service.name);
         self.leading_to.set(&service.name, backends);

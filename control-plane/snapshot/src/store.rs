@@ -4,7 +4,7 @@ use byrnie_model::WorkloadName;
 use byrnie_proto::Kind;
 use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
 
-use crate::{Client, Resource, View};
+use crate::{Client, Dialect, Resource, View};
 
 type Names = OrdMap<Arc<str>, Arc<Resource>>;
 
@@ -62,7 +62,7 @@ impl Snapshot {
 
     /// What `client` is shown of `kind`.
     pub fn sight(&self, client: &Client, kind: Kind) -> Sight {
-        let alone = kind == Kind::Listener && self.secluded.contains(&client.workload);
+        let alone = self.is_alone(client, kind);
         let layer = |view: View| match view {
             View::Namespace(..) | View::Dialect(_) | View::Common if alone => Names::new(),
             view => self.layers.get(&(view, kind)).cloned().unwrap_or_default(),
@@ -72,7 +72,7 @@ impl Snapshot {
 
     /// One resource as `client` is shown it.
     pub fn find(&self, client: &Client, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
-        let alone = kind == Kind::Listener && self.secluded.contains(&client.workload);
+        let alone = self.is_alone(client, kind);
         let reach = if alone { 1 } else { 4 };
         client.views().into_iter().take(reach).find_map(|view| self.layers.get(&(view, kind))?.get(name))
     }
@@ -80,6 +80,12 @@ impl Snapshot {
     /// One resource of one view.
     pub fn at(&self, view: &View, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
         self.layers.get(&(view.clone(), kind))?.get(name)
+    }
+
+    /// Whether the client is shown no resource of `kind` but its own. A proxyless client beside such a sidecar is not
+    /// meant: nothing is redirected to it anyway.
+    fn is_alone(&self, client: &Client, kind: Kind) -> bool {
+        kind == Kind::Listener && client.dialect == Dialect::Envoy && self.secluded.contains(&client.workload)
     }
 
     /// The names of one kind in one view.
@@ -170,7 +176,6 @@ mod tests {
     use byrnie_proto::envoy::google::protobuf::StringValue;
 
     use super::*;
-    use crate::Dialect;
 
     fn resource(name: &str, content: &str) -> Resource {
         Resource::new(Kind::Cluster, name, &StringValue { value: content.to_owned() })

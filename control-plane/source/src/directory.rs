@@ -133,12 +133,20 @@ pub fn read_once(path: impl Into<PathBuf>) -> Result<Batch, OpenError> {
     Ok(loader.batch(since))
 }
 
-/// What is to be told of a text as if it were a file of a directory, by the code that reads files. For fuzzing: it
-/// takes any bytes and returns.
+/// What is to be told of a text as if it were a file of a directory, by the code that reads files.
 pub fn check_text(name: impl AsRef<Path>, bytes: &[u8]) -> Vec<Finding> {
+    read_texts(name, [bytes]).pop().map(|batch| batch.findings).unwrap_or_default()
+}
+
+/// What a file makes of a directory while it holds these texts one after the other: a batch for each. It takes any
+/// bytes and returns, which is fuzzed.
+pub fn read_texts<'a>(name: impl AsRef<Path>, texts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Batch> {
     let mut loader = Loader::new(Path::new("."), None);
-    loader.take_bytes(name.as_ref(), bytes);
-    loader.batch(Instant::now()).findings
+    let take = |text| {
+        loader.take_bytes(name.as_ref(), text);
+        loader.batch(Instant::now())
+    };
+    texts.into_iter().map(take).collect()
 }
 
 fn run(mut loader: Loader, pending: &Pending, batches: &mpsc::Sender<Batch>) {

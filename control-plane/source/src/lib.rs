@@ -13,6 +13,6 @@ mod findings;
 mod index;
 pub mod objects;
 
-pub use directory::{Batch, Directory, OpenError, check_text, read_once};
+pub use directory::{Batch, Directory, OpenError, check_text, read_once, read_texts};
 pub use findings::{Finding, Severity};
 pub use index::Index;

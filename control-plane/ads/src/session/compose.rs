@@ -35,7 +35,7 @@ pub(super) struct Draft {
 pub(super) enum Why {
     /// It may have changed.
     Changed,
-    /// The client waits for it, though it did not ask: its cluster changed.
+    /// It is to be sent even if unchanged, though nobody asked: its cluster changed, or it was refused with another.
     Rewarm,
     /// The client asked.
     Asked,
@@ -91,6 +91,16 @@ impl Session {
             self.look_at(kind, &name, why, snapshot, now, &mut draft);
         }
         self.of_mut(kind).due.extend(later.into_iter().map(|name| (name, false)));
+        draft
+    }
+
+    /// These names, once more.
+    pub(super) fn part(&mut self, kind: Kind, names: &[Arc<str>], snapshot: &Snapshot, now: Instant) -> Draft {
+        let mut draft = Draft::default();
+        for name in names {
+            self.of_mut(kind).due.remove(name);
+            self.look_at(kind, name, Why::Rewarm, snapshot, now, &mut draft);
+        }
         draft
     }
 
@@ -174,7 +184,6 @@ impl Session {
         let owed = mem::take(&mut self.of_mut(kind).owed);
         let subscription = self.of_mut(kind);
         subscription.must_answer = false;
-        subscription.again = false;
         let all = self.all_of(kind, &freed, snapshot, now);
         let changed = self.note_full(kind, &all, &freed, &mut draft);
         let subscription = self.of(kind);
@@ -233,8 +242,12 @@ impl Session {
     ) -> Vec<Arc<Resource>> {
         let subscription = self.of_mut(kind);
         let mut changed = Vec::new();
-        for resource in all.iter().filter(|resource| !subscription.held.has(resource)) {
-            if let Sent::This(old) = subscription.held.sent(resource.name()) {
+        let tried = mem::take(&mut subscription.tried);
+        let is_news = |resource: &&Arc<Resource>| !subscription.held.has(resource) || tried.contains(resource.name());
+        for resource in all.iter().filter(is_news) {
+            if let Sent::This(old) = subscription.held.sent(resource.name())
+                && old.version() != resource.version()
+            {
                 draft.replaced.push(old);
             }
             changed.push(resource.clone());

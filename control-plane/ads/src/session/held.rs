@@ -160,15 +160,21 @@ impl Held {
     }
 
     /// Believes a client that says what it has from an earlier stream, `versions` by name. Returned are the names that
-    /// it has and `base` has not.
-    pub fn believe(&mut self, versions: &HashMap<String, String>) -> Vec<Arc<str>> {
-        let Self::Wildcard(wild) = self else { return Vec::new() };
-        let has = |r: &Resource| versions.get(&**r.name()).and_then(|text| Version::parse(text)) == Some(r.version());
-        wild.fresh.retain(|resource| !has(resource));
-        let gone = versions.keys().filter(|name| wild.base.get(name).is_none()).map(|name| Arc::from(&**name));
-        let gone: Vec<Arc<str>> = gone.collect();
-        wild.overlay.extend(gone.iter().map(|name| (name.clone(), Sent::Stale)));
-        gone
+    /// it has in another version than `base`, then those that `base` has not.
+    pub fn believe(&mut self, versions: &HashMap<String, String>) -> [Vec<Arc<str>>; 2] {
+        let Self::Wildcard(wild) = self else { return Default::default() };
+        wild.fresh.retain(|resource| !versions.contains_key(&**resource.name()));
+        let [mut other, mut gone] = <[Vec<Arc<str>>; 2]>::default();
+        for (name, version) in versions {
+            match wild.base.get(name) {
+                Some(resource) if Version::parse(version) == Some(resource.version()) => {}
+                Some(resource) => other.push(resource.name().clone()),
+                None => gone.push(Arc::from(&**name)),
+            }
+        }
+        let stale = other.iter().chain(&gone).map(|name| (name.clone(), Sent::Stale));
+        wild.overlay.extend(stale);
+        [other, gone]
     }
 
     /// Ends the subscription to everything; the names stay.

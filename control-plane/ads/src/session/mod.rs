@@ -1,9 +1,9 @@
 //! The logic of one stream: requests, changes and time in, responses out; no I/O, no clock, no task.
 //!
 //! A response is computed when it can be sent ([`Session::next_response`]), from the snapshot of that moment, so a slow
-//! reader skips states instead of queueing them. The floors: [`order`](Session) decides whose turn it is, `compose`
-//! makes the response, `subscribe` reads requests, and below lie `Subscription`, `Held` (what the client has) and
-//! `Flights` (what is on its way).
+//! reader skips states instead of queueing them. The floors: `order` decides whose turn it is, `compose` makes the
+//! response, `subscribe` reads requests, and below lie `Subscription`, `Held` (what the client has) and `Flights` (what
+//! is on its way).
 
 mod compose;
 mod flight;
@@ -173,6 +173,11 @@ impl Session {
         self.of(kind).held.subscribed()
     }
 
+    /// How many names of all kinds are subscribed to by name.
+    pub fn names_count(&self) -> usize {
+        self.subscriptions.iter().map(|subscription| subscription.held.names_count()).sum()
+    }
+
     /// Something of `kind` may have changed, and it is not known what.
     pub(crate) fn look_again(&mut self, kind: Kind) {
         self.on_dirty(Dirty { views: BTreeSet::from([kind]), ..Dirty::default() });
@@ -191,6 +196,7 @@ impl Session {
             pending_since: subscription.flights.pending_since(),
             has_news: subscription.has_news() || subscription.has_question(),
             nack: subscription.flights.nack.as_ref(),
+            denial: self.denial.as_ref().filter(|_| kind == Kind::Secret),
         })
     }
 
@@ -257,6 +263,8 @@ pub struct Standing<'a> {
     pub has_news: bool,
     /// The last NACK.
     pub nack: Option<&'a Nack>,
+    /// Why the client gets none of this kind.
+    pub denial: Option<&'a Arc<str>>,
 }
 
 /// Whether a state-of-the-world response of this kind holds everything: what it omits is deleted.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use byrnie_proto::Kind;
-use byrnie_snapshot::Snapshot;
+use byrnie_snapshot::{Resource, Snapshot};
 
 use super::{Protocol, Session, compose::Draft, held::Sent, is_full, message::Response};
 
@@ -81,14 +81,17 @@ impl Session {
             _ => false,
         };
         self.absorb(kind, snapshot);
+        let suspects = self.of_mut(kind).suspects.pop_front().unwrap_or_default();
         let draft = if self.is_full(kind) {
-            let again = self.of(kind).again;
+            let tries = self.try_again(kind, suspects);
             let differs = self.sift(kind, snapshot, now);
             let freed = self.leavers_that_nothing_needs(kind);
-            if !again && !differs && freed.is_empty() {
+            if !tries && !differs && freed.is_empty() {
                 return None;
             }
             self.full(kind, freed, snapshot, now)
+        } else if !suspects.is_empty() {
+            self.part(kind, &suspects, snapshot, now)
         } else {
             let mut draft = self.news_part(kind, only_rewarm, snapshot, now);
             let freed = self.leavers_that_nothing_needs(kind);
@@ -157,6 +160,16 @@ impl Session {
         differs
     }
 
+    /// Lets a group that was refused with something bad into the next full response; whether there is one.
+    fn try_again(&mut self, kind: Kind, suspects: Vec<Arc<str>>) -> bool {
+        let subscription = self.of_mut(kind);
+        for name in &suspects {
+            subscription.flights.quarantine.remove(name);
+        }
+        subscription.tried = suspects;
+        !subscription.tried.is_empty()
+    }
+
     fn take_away(&mut self, kind: Kind, freed: Vec<Arc<str>>, draft: &mut Draft) {
         let subscription = self.of_mut(kind);
         for name in &freed {
@@ -178,7 +191,7 @@ impl Session {
 
     /// Takes from `leaving` what may go now.
     fn free_to_leave(&mut self, kind: Kind, snapshot: &Snapshot, now: Instant) -> Vec<Arc<str>> {
-        let needed = self.needed(kind);
+        let needed = self.needed(kind, snapshot);
         let settled = self.is_settled(kind);
         let mut freed = Vec::new();
         let leaving = std::mem::take(&mut self.of_mut(kind).leaving);
@@ -211,17 +224,38 @@ impl Session {
     }
 
     /// Those of the leaving names that something refers to that the client has or may have.
-    fn needed(&self, kind: Kind) -> HashSet<Arc<str>> {
+    fn needed(&self, kind: Kind, snapshot: &Snapshot) -> HashSet<Arc<str>> {
         let leaving = &self.of(kind).leaving;
         let mut needed = HashSet::new();
         for referrer in referrers(kind) {
-            let subscription = self.of(*referrer);
-            for resource in subscription.held.resources().chain(subscription.flights.clinging()) {
+            for resource in self.may_have(*referrer) {
                 let to = resource.refers().iter().filter(|to| to.kind == kind && leaving.contains_key(&to.name));
-                needed.extend(to.map(|to| to.name.clone()));
+                let mut to = to.peekable();
+                if to.peek().is_some() && self.is_in_use(resource, snapshot) {
+                    needed.extend(to.map(|to| to.name.clone()));
+                }
             }
         }
         needed
+    }
+
+    /// What the client has, or may have while an answer is awaited or was a refusal.
+    fn may_have(&self, kind: Kind) -> impl Iterator<Item = &Arc<Resource>> {
+        let subscription = self.of(kind);
+        subscription.held.resources().chain(subscription.flights.clinging())
+    }
+
+    /// A route that is gone and that no listener refers to any more is not used, though in state of the world Envoy
+    /// stays subscribed to it until the listener has drained, minutes later.
+    fn is_in_use(&self, resource: &Resource, snapshot: &Snapshot) -> bool {
+        let gone = resource.kind() == Kind::Route
+            && self.protocol == Protocol::Sotw
+            && self.of(Kind::Listener).opened
+            && self.target(Kind::Route, resource.name(), snapshot).is_none();
+        let refers = |listener: &Arc<Resource>| {
+            listener.refers().iter().any(|to| to.kind == Kind::Route && to.name == *resource.name())
+        };
+        !gone || self.may_have(Kind::Listener).any(refers)
     }
 
     /// Whether all that the client has of what could refer to `kind` is known.

@@ -64,24 +64,23 @@ impl Session {
         self.recheck(kind);
     }
 
-    /// One refused resource must not take others with it: Envoy refuses a whole response for one resource that fails
-    /// its validation. What is not blamed is sent once more without it. gRPC keeps the valid ones anyway (gRFC A46).
+    /// One bad resource must not take others with it: Envoy refuses a whole response for one that fails its validation,
+    /// and often does not say which. So what came with it is sent once more without it, or in halves until the bad one
+    /// is alone. gRPC keeps the valid ones anyway (gRFC A46).
     fn on_refused(&mut self, kind: Kind, refused: Refused) {
-        let Refused { blamed, others } = refused;
-        if self.client.dialect == Dialect::Grpc || blamed.is_empty() || others.is_empty() {
+        if self.client.dialect == Dialect::Grpc {
             return;
         }
         let full = self.protocol == Protocol::Sotw && is_full(kind);
         let subscription = self.of_mut(kind);
+        let Refused { blamed, others } = refused;
         if full {
-            let versions = blamed.iter().map(|resource| (resource.name().clone(), resource.version()));
+            let versions = blamed.iter().chain(&others).map(|resource| (resource.name().clone(), resource.version()));
             subscription.flights.quarantine.extend(versions);
-            subscription.again = true;
-        } else {
-            for resource in others {
-                self.touch(kind, resource.name().clone(), true);
-            }
         }
+        let names: Vec<Arc<str>> = others.iter().map(|resource| resource.name().clone()).collect();
+        let group = if blamed.is_empty() { names.len().div_ceil(2) } else { names.len() };
+        subscription.suspects.extend(names.chunks(group.max(1)).map(<[_]>::to_vec));
     }
 
     /// A state-of-the-world request lists all that is wanted.
@@ -98,7 +97,7 @@ impl Session {
         let widened = wildcard && !subscription.held.is_wildcard();
         if widened {
             let sight = snapshot.sight(&self.client, kind);
-            self.of_mut(kind).held.widen(sight);
+            self.of_mut(kind).widen(sight);
         } else if !wildcard && subscription.held.is_wildcard() {
             subscription.narrow();
         }
@@ -162,11 +161,10 @@ impl Session {
         let sight = snapshot.sight(&self.client, kind);
         let subscription = self.of_mut(kind);
         subscription.must_answer = true;
-        let differing = subscription.held.widen(sight);
-        let gone = subscription.held.believe(initial);
-        for name in differing.into_iter().chain(gone) {
-            subscription.due.entry(name).or_insert(false);
-        }
+        subscription.widen(sight);
+        let [other, gone] = subscription.held.believe(initial);
+        subscription.owed.extend(other);
+        subscription.due.extend(gone.into_iter().map(|name| (name, false)));
     }
 
     fn unwant(&mut self, kind: Kind, names: Vec<String>, outcome: &mut Outcome) {

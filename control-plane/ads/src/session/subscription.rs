@@ -1,12 +1,13 @@
 //! One kind on one stream.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Instant,
 };
 
 use byrnie_proto::Kind;
+use byrnie_snapshot::Sight;
 
 use super::{flight::Flights, held::Held};
 
@@ -30,8 +31,10 @@ pub(crate) struct Subscription {
     pub due: BTreeMap<Arc<str>, bool>,
     /// Whether a wildcard has to look at the snapshot again.
     pub moved: bool,
-    /// Whether all is to be sent again without what was refused (state of the world).
-    pub again: bool,
+    /// What was refused together with something bad, to be sent once more in smaller groups, one a response.
+    pub suspects: VecDeque<Vec<Arc<str>>>,
+    /// The group that the next full response tries.
+    pub tried: Vec<Arc<str>>,
     /// Names that are gone, but that the client keeps until nothing of what it has refers to them.
     pub leaving: BTreeMap<Arc<str>, Instant>,
     /// Whether something happened that may let go of `leaving`.
@@ -52,7 +55,8 @@ impl Subscription {
             owed: BTreeSet::new(),
             due: BTreeMap::new(),
             moved: false,
-            again: false,
+            suspects: VecDeque::new(),
+            tried: Vec::new(),
             leaving: BTreeMap::new(),
             recheck: false,
             flights: Flights::default(),
@@ -61,7 +65,7 @@ impl Subscription {
 
     /// Whether there is news that was not asked for.
     pub fn has_news(&self) -> bool {
-        self.moved || self.again || !self.due.is_empty()
+        self.moved || !self.due.is_empty() || !self.suspects.is_empty()
     }
 
     /// Whether a request waits for its answer.
@@ -81,6 +85,13 @@ impl Subscription {
             self.flights.forget(name);
         }
         true
+    }
+
+    /// Subscribes to everything that `sight` shows.
+    pub fn widen(&mut self, sight: Sight) {
+        for name in self.held.widen(sight) {
+            self.due.entry(name).or_insert(false);
+        }
     }
 
     /// Ends the subscription to everything; names stay.

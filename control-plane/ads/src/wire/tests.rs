@@ -10,9 +10,8 @@ use super::*;
 use crate::session::TypeUrl;
 
 fn response() -> impl Strategy<Value = Response> {
-    let resource = (0..Kind::ALL.len(), "[a-z/:é]{0,40}", prop::collection::vec(prop::num::u8::ANY, 0..300)).prop_map(
-        |(kind, name, value)| Arc::new(Resource::new(Kind::ALL[kind], name, &BytesValue { value: value.into() })),
-    );
+    let resource = (0..Kind::ALL.len(), "[a-z/:é]{0,40}", prop::collection::vec(prop::num::u8::ANY, 0..300))
+        .prop_map(|(kind, name, value)| Arc::new(Resource::new(Kind::ALL[kind], name, &BytesValue { value })));
     let error = ("[a-z]{0,20}", prop::num::i32::ANY, "[a-z ]{0,200}").prop_map(|(name, code, message)| ResourceError {
         name: name.into(),
         code,

@@ -10,7 +10,7 @@ use byrnie_proto::{
         envoy::{
             config::{
                 cluster::v3::{
-                    CircuitBreakers, Cluster,
+                    CircuitBreakers, Cluster, UpstreamConnectionOptions,
                     circuit_breakers::{Thresholds, thresholds},
                     cluster::{
                         ClusterDiscoveryType, CommonLbConfig, DiscoveryType, EdsClusterConfig, TransportSocketMatch,
@@ -36,6 +36,7 @@ use byrnie_proto::{
 use super::{balancer, endpoints::ACCOUNT_KEY, health, pack, tls};
 use crate::{Reference, Resource, names};
 
+const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Envoy's own figures, which it applies only where a budget is written down.
 const BUDGET_PERCENT: u8 = 20;
@@ -75,10 +76,11 @@ pub fn of_port(world: &World, service: &Service, port: &ServicePort) -> Resource
     cluster.ignore_health_on_host_removal = true;
     cluster.health_checks = policy
         .and_then(|policy| policy.health_check.as_ref())
+        .filter(|check| health::can_answer(check, port))
         .map(|check| health::check(check, world.mesh(), service, port))
         .into_iter()
         .collect();
-    cluster.common_lb_config = Some(common_lb(policy));
+    cluster.common_lb_config = Some(common_lb(policy, !cluster.health_checks.is_empty()));
     if let Some(options) = speech.options(port.protocol) {
         cluster.typed_extension_protocol_options = pack::single(HTTP_OPTIONS, pack::any(&options));
     }
@@ -108,11 +110,13 @@ pub fn shared(name: &str, policy: Option<&TrafficPolicy>) -> Cluster {
         connect_timeout: Some(pack::duration(connect_timeout)),
         circuit_breakers: Some(CircuitBreakers { thresholds: vec![thresholds(policy)], ..Default::default() }),
         outlier_detection: policy.and_then(|policy| policy.outlier.as_ref()).map(health::outlier),
+        upstream_connection_options: Some(UpstreamConnectionOptions {
+            tcp_keepalive: pack::keepalive(),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
-
-const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// No limit where none is set (Envoy's default is 1,024 of each). Retries are limited by a share of what is active,
 /// or by a number where only that is set.
@@ -139,12 +143,12 @@ fn thresholds(policy: Option<&TrafficPolicy>) -> Thresholds {
 /// Draining endpoints count as unhealthy, so that a service that scales from five to one would "panic" into calling
 /// the four that leave: without any judgement of health there is no panic. Where the policy judges, Envoy's half
 /// holds. Endpoints that no check has seen yet count neither way.
-fn common_lb(policy: Option<&TrafficPolicy>) -> CommonLbConfig {
-    let judged = policy.is_some_and(|policy| policy.health_check.is_some() || policy.outlier.is_some());
+fn common_lb(policy: Option<&TrafficPolicy>, checked: bool) -> CommonLbConfig {
+    let judged = checked || policy.is_some_and(|policy| policy.outlier.is_some());
     let panic = policy.and_then(|policy| policy.panic_threshold).unwrap_or(if judged { PANIC_PERCENT } else { 0 });
     CommonLbConfig {
         healthy_panic_threshold: pack::percent(panic),
-        ignore_new_hosts_until_first_hc: policy.is_some_and(|policy| policy.health_check.is_some()),
+        ignore_new_hosts_until_first_hc: checked,
         ..Default::default()
     }
 }
@@ -206,14 +210,15 @@ impl Speech {
         }
     }
 
-    /// What is offered by ALPN. For an undeclared port it is what a caller's bytes need: each chain that has detected
-    /// HTTP overrides it by filter state.
+    /// What is offered by ALPN. An undeclared port's chains say by filter state what they have detected; what stands here
+    /// is for requests that a route brings from a declared port: the peer's sidecar then looks at the bytes itself.
     fn offers(self, protocol: Protocol) -> &'static [&'static str] {
         match self {
             Self::Agreed => &[names::ALPN_HTTP, "h2", "http/1.1"],
             Self::Declared if protocol.is_http2() => &[names::ALPN_HTTP, "h2"],
             Self::Declared => &[names::ALPN_HTTP, "http/1.1"],
-            Self::AsCalled | Self::Opaque => &[names::ALPN_TCP],
+            Self::AsCalled => &[names::ALPN_HTTP],
+            Self::Opaque => &[names::ALPN_TCP],
         }
     }
 

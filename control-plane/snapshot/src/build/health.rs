@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use byrnie_model::{
-    MeshConfig, Service, ServicePort,
+    MeshConfig, Protocol, Service, ServicePort,
     policy::{HealthCheck, OutlierEjection, Probe},
 };
 use byrnie_proto::envoy::{
@@ -23,10 +23,21 @@ use byrnie_proto::envoy::{
 use super::pack;
 use crate::names;
 
-/// Between checks of a service that this client has not called yet.
-const NO_TRAFFIC_INTERVAL: Duration = Duration::from_secs(60);
+/// Between checks of a healthy endpoint of a service that this client has not called yet. An unhealthy one is checked
+/// at the policy's own pace: a first failure before the first call would keep it out for all that time.
+const IDLE_INTERVAL: Duration = Duration::from_secs(60);
 /// Spreads the checks of a fleet that started at once, percent of the interval.
 const JITTER_PERCENT: u32 = 20;
+
+/// Whether a port can answer. A policy is for all ports of its Service, and Envoy refuses a cluster with a gRPC check
+/// that does not speak HTTP/2.
+pub fn can_answer(check: &HealthCheck, port: &ServicePort) -> bool {
+    match check.probe {
+        Probe::Http { .. } => port.protocol.is_http() || port.protocol == Protocol::Undeclared,
+        Probe::Grpc { .. } => port.protocol.is_http2() || port.protocol == Protocol::Undeclared,
+        Probe::Tcp => true,
+    }
+}
 
 /// The active check of a service port.
 pub fn check(check: &HealthCheck, mesh: &MeshConfig, service: &Service, port: &ServicePort) -> core::HealthCheck {
@@ -53,7 +64,8 @@ pub fn check(check: &HealthCheck, mesh: &MeshConfig, service: &Service, port: &S
         interval_jitter_percent: JITTER_PERCENT,
         unhealthy_threshold: pack::number(check.unhealthy_threshold),
         healthy_threshold: pack::number(check.healthy_threshold),
-        no_traffic_interval: Some(pack::duration(NO_TRAFFIC_INTERVAL)),
+        no_traffic_interval: Some(pack::duration(check.interval)),
+        no_traffic_healthy_interval: Some(pack::duration(IDLE_INTERVAL.max(check.interval))),
         tls_options: Some(TlsOptions { alpn_protocols: offered(&check.probe, port) }),
         health_checker: Some(checker),
         ..Default::default()
@@ -63,10 +75,7 @@ pub fn check(check: &HealthCheck, mesh: &MeshConfig, service: &Service, port: &S
 /// The checker speaks its own protocol whatever the cluster offers, so it has to offer that: without this every
 /// check over mesh TLS fails.
 fn offered(probe: &Probe, port: &ServicePort) -> Vec<String> {
-    let http = port.protocol.is_http() || port.protocol == byrnie_model::Protocol::Undeclared;
     let alpn: &[&str] = match probe {
-        // The server takes an opaque port only as bytes, which a check's bytes are too.
-        _ if !http => &[names::ALPN_TCP],
         Probe::Tcp => &[names::ALPN_TCP],
         Probe::Http { .. } if !port.protocol.is_http2() => &[names::ALPN_HTTP, "http/1.1"],
         Probe::Http { .. } | Probe::Grpc { .. } => &[names::ALPN_HTTP, "h2"],
@@ -99,20 +108,39 @@ pub fn outlier(ejection: &OutlierEjection) -> OutlierDetection {
 
 #[cfg(test)]
 mod tests {
-    use byrnie_model::Protocol;
-
     use super::*;
+
+    fn http() -> Probe {
+        Probe::Http { path: "/".into(), host: None, expected: Vec::new() }
+    }
+
+    fn port(protocol: Protocol) -> ServicePort {
+        ServicePort { number: 80, name: None, protocol }
+    }
 
     #[test]
     fn a_check_offers_the_mark_and_the_protocol_that_it_speaks() {
-        let http = || Probe::Http { path: "/".into(), host: None, expected: Vec::new() };
-        let of = |probe: Probe, protocol| offered(&probe, &ServicePort { number: 80, name: None, protocol }).join(" ");
+        let of = |probe: Probe, protocol| offered(&probe, &port(protocol)).join(" ");
         assert_eq!(of(http(), Protocol::Http1), "byrnie-http http/1.1");
         assert_eq!(of(http(), Protocol::Undeclared), "byrnie-http http/1.1");
         assert_eq!(of(http(), Protocol::Grpc), "byrnie-http h2");
-        assert_eq!(of(Probe::Grpc { service: None }, Protocol::Http1), "byrnie-http h2");
+        assert_eq!(of(Probe::Grpc { service: None }, Protocol::Undeclared), "byrnie-http h2");
         assert_eq!(of(Probe::Tcp, Protocol::Http1), "byrnie-tcp");
-        assert_eq!(of(http(), Protocol::Tcp), "byrnie-tcp", "an opaque port takes bytes only");
+    }
+
+    #[test]
+    fn only_ports_that_can_answer_are_asked() {
+        let asked = |probe: Probe| {
+            let interval = Duration::from_secs(1);
+            let check =
+                HealthCheck { probe, interval, timeout: interval, healthy_threshold: 1, unhealthy_threshold: 1 };
+            let all = [Protocol::Http1, Protocol::Http2, Protocol::Grpc, Protocol::Undeclared, Protocol::Tcp];
+            all.into_iter().filter(|protocol| can_answer(&check, &port(*protocol))).collect::<Vec<_>>()
+        };
+        use Protocol::{Grpc, Http1, Http2, Tcp, Undeclared};
+        assert_eq!(asked(http()), [Http1, Http2, Grpc, Undeclared]);
+        assert_eq!(asked(Probe::Grpc { service: None }), [Http2, Grpc, Undeclared]);
+        assert_eq!(asked(Probe::Tcp), [Http1, Http2, Grpc, Undeclared, Tcp]);
     }
 
     #[test]

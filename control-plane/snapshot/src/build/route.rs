@@ -5,12 +5,12 @@ mod headers;
 pub mod matches;
 mod rewrite;
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use byrnie_model::{
     Origin, Service, ServiceName, ServicePort, World,
     policy::TrafficPolicy,
-    resolve::{self, Action, RouteTable},
+    resolve::{self, Action, RouteTable, Tables},
 };
 use byrnie_proto::{
     Kind,
@@ -36,12 +36,20 @@ pub struct Frontend<'a> {
     pub port: u16,
     /// The policy of the Service that is called: its retries.
     pub policy: Option<&'a TrafficPolicy>,
+    pub tables: Tables,
 }
 
 impl<'a> Frontend<'a> {
     /// `port` of `service`.
-    pub fn new(world: &'a World, service: &'a Service, port: u16) -> Self {
-        Self { world, service, port, policy: world.traffic_policy(&service.name).map(AsRef::as_ref) }
+    pub fn new(world: &'a World, service: &'a Service, port: &ServicePort) -> Self {
+        let policy = world.traffic_policy(&service.name).map(AsRef::as_ref);
+        Self { world, service, port: port.number, policy, tables: resolve::tables(world, service, port) }
+    }
+
+    /// The Services that requests are forwarded to: what their balancers hash stands in the routes.
+    pub fn backends(&self) -> impl Iterator<Item = &ServiceName> {
+        let all = std::iter::once(&self.tables.shared).chain(self.tables.consumers.values());
+        all.flat_map(targets).map(|(service, _)| service)
     }
 
     /// A route configuration with this port's name and provenance.
@@ -68,6 +76,13 @@ impl<'a> Frontend<'a> {
         Resource::new(Kind::Route, name, &config).referring(referred(table)).from_origins(self.origins(table))
     }
 
+    /// Each table as `built`, with who is shown it in `dialect`.
+    pub fn shown(&self, dialect: Dialect, built: impl Fn(&RouteTable) -> Resource) -> Vec<(View, Resource)> {
+        let consumer = |(namespace, table): (&Arc<str>, _)| (View::Namespace(dialect, namespace.clone()), built(table));
+        let consumers = self.tables.consumers.iter().map(consumer);
+        std::iter::once((View::Dialect(dialect), built(&self.tables.shared))).chain(consumers).collect()
+    }
+
     fn origins(&self, table: &RouteTable) -> Vec<Origin> {
         let mut origins = vec![self.service.origin.clone()];
         origins.extend(self.policy.map(|policy| policy.origin.clone()));
@@ -81,25 +96,12 @@ impl<'a> Frontend<'a> {
 }
 
 /// The route configurations of a port, each with who is shown it.
-pub fn of_port(world: &World, service: &Service, port: &ServicePort) -> Vec<(View, Resource)> {
-    let frontend = Frontend::new(world, service, port.number);
-    let tables = resolve::tables(world, service, port);
+pub fn of_port(frontend: &Frontend<'_>) -> Vec<(View, Resource)> {
     let built = |table: &RouteTable| {
-        let routes = table.entries.iter().flat_map(|entry| action::routes(&frontend, entry)).collect();
+        let routes = table.entries.iter().flat_map(|entry| action::routes(frontend, entry)).collect();
         frontend.resource(table, routes)
     };
-    let consumers = tables
-        .consumers
-        .iter()
-        .map(|(namespace, table)| (View::Namespace(Dialect::Envoy, namespace.clone()), built(table)));
-    std::iter::once((View::Dialect(Dialect::Envoy), built(&tables.shared))).chain(consumers).collect()
-}
-
-/// The Services whose policies a port's routes depend on: those that they forward to.
-pub fn backends(world: &World, service: &Service, port: &ServicePort) -> BTreeSet<ServiceName> {
-    let tables = resolve::tables(world, service, port);
-    let all = std::iter::once(&tables.shared).chain(tables.consumers.values());
-    all.flat_map(targets).map(|(service, _)| service.clone()).collect()
+    frontend.shown(Dialect::Envoy, built)
 }
 
 fn referred(table: &RouteTable) -> impl Iterator<Item = Reference> + '_ {

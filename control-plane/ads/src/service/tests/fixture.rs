@@ -145,9 +145,11 @@ pub async fn connect(address: SocketAddr) -> Channel {
 pub fn put(snapshot: &mut Snapshot, kind: Kind, name: &str, content: &str) {
     let refers = (kind == Kind::Cluster).then(|| Reference { kind: Kind::Endpoints, name: name.into() });
     let message = StringValue { value: content.to_owned() };
-    let resource = Resource::new(kind, name, &message)
-        .referring(refers)
-        .from_origins([Origin::of(ObjectKind::Service, "shop", name)]);
+    let resource = Resource::new(kind, name, &message).referring(refers).from_origins([Origin::of(
+        ObjectKind::Service,
+        "shop",
+        name,
+    )]);
     snapshot.put(View::Common, resource);
 }
 

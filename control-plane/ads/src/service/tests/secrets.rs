@@ -44,6 +44,9 @@ async fn without_a_token_secrets_are_refused_and_the_rest_is_served() {
     assert!(error.message.contains("byrnie token"), "{error:?}");
     line.say(delta_request(Cluster, &[])).await;
     assert_eq!(names(&line.hear().await.unwrap()), ["a"]);
+    let kinds = fixture.hub.clients().remove(0).kinds;
+    let denied: Vec<_> = kinds.iter().map(|kind| (kind.kind, kind.denied.is_some())).collect();
+    assert_eq!(denied, [(Cluster, false), (Secret, true)]);
 
     let mut line = Delta::open(fixture.channel().await, SDS, None).await;
     line.enter(Secret, &["workload"]).await;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use byrnie_proto::Kind::{self, Cluster, Endpoints, Listener, Route};
-use byrnie_snapshot::View;
+use byrnie_snapshot::{Dialect, View};
 use proptest::prelude::*;
 
 use super::peer::{Peer, delta, resource};
@@ -76,7 +76,7 @@ struct Kept {
 impl Model {
     fn new(protocol: Protocol) -> Self {
         let kinds = KINDS.map(|kind| (kind, Kept::default())).into();
-        Self { peer: Peer::new(protocol), protocol, kinds, read: Vec::new(), needless: Vec::new() }
+        Self { peer: Peer::of(protocol, Dialect::Grpc), protocol, kinds, read: Vec::new(), needless: Vec::new() }
     }
 
     fn step(&mut self, step: Step) {
@@ -111,7 +111,7 @@ impl Model {
     }
 
     fn view(&self, narrow: bool) -> View {
-        if narrow { View::Workload(self.peer.session.client().workload.clone()) } else { View::Common }
+        if narrow { View::Namespace(Dialect::Grpc, "shop".into()) } else { View::Common }
     }
 
     fn read(&mut self) {

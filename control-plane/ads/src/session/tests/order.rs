@@ -125,6 +125,17 @@ fn the_listener_of_a_deleted_service_goes_first() {
 }
 
 #[test]
+fn a_route_that_no_listener_uses_keeps_no_cluster_though_envoy_stays_subscribed() {
+    let mut peer = envoy(Sotw);
+    peer.publish(|snapshot| {
+        for (kind, name) in [(Cluster, "old"), (Endpoints, "old"), (Route, "r"), (Listener, "x")] {
+            snapshot.remove(&View::Common, kind, name);
+        }
+    });
+    assert_eq!(peer.settle().iter().map(text).collect::<Vec<_>>(), ["LDS", "CDS"]);
+}
+
+#[test]
 fn a_client_that_keeps_its_routes_subscribed_gets_removals_from_top_to_bottom() {
     let mut peer = envoy(Delta);
     peer.publish(|snapshot| {

@@ -128,6 +128,49 @@ fn rule_05_grpc_keeps_the_valid_resources_itself() {
     assert_eq!(peer.sent(), [""; 0]);
 }
 
+/// Envoy's validation refuses a whole response and often names nobody.
+#[test]
+fn rule_05_bad_resources_are_singled_out_and_all_others_get_through() {
+    for (protocol, kind) in [(Sotw, Cluster), (Sotw, Endpoints), (Delta, Cluster), (Delta, Endpoints)] {
+        let mut peer = Peer::new(protocol);
+        let names: Vec<_> = (0..20).map(|at| format!("n{at:02}")).collect();
+        let bad = ["n03", "n04", "n17"];
+        names.iter().for_each(|name| peer.put(kind, name, "1", &[]));
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        peer.want(kind, if kind == Cluster { &[] } else { &names });
+        let full = protocol == Sotw && kind == Cluster;
+        let mut held = std::collections::BTreeSet::new();
+        let mut rounds = 0;
+        loop {
+            let responses = peer.drain();
+            if responses.is_empty() {
+                break;
+            }
+            for response in responses {
+                rounds += 1;
+                assert!(rounds < 60, "{protocol} {kind}");
+                let has: Vec<_> = response.resources.iter().map(|resource| resource.name().to_string()).collect();
+                let refused = has.iter().any(|name| bad.contains(&name.as_str()));
+                if !refused {
+                    if full {
+                        held.clear();
+                    }
+                    held.extend(has);
+                }
+                peer.answer(&response, refused.then_some("Invalid duration: Expected positive duration"));
+            }
+        }
+        let good: Vec<_> = names.iter().filter(|name| !bad.contains(name)).map(|name| (*name).to_owned()).collect();
+        assert_eq!(held.into_iter().collect::<Vec<_>>(), good, "{protocol} {kind}");
+        // The last one that was singled out is shown, and what comes later gets through at once.
+        let nack = peer.session.standing(kind).unwrap().nack.unwrap();
+        assert!(!nack.cured && bad.contains(&&*nack.blamed[0].name), "{nack:?}");
+        peer.put(kind, "n00", "2", &[]);
+        let sent = peer.drain();
+        assert!(sent.len() == 1 && !sent[0].resources.iter().any(|resource| bad.contains(&&**resource.name())));
+    }
+}
+
 #[test]
 fn rule_05_nacks_without_end_end() {
     for protocol in BOTH {

@@ -1,8 +1,9 @@
 //! Rule 11 and rule 20 where a wildcard is in play.
 
 use byrnie_proto::Kind::{Cluster, Endpoints, Listener};
+use byrnie_snapshot::Dialect;
 
-use super::peer::{Peer, delta, text};
+use super::peer::{Peer, client, delta, text};
 use crate::session::{
     Protocol::{Delta, Sotw},
     Request, Wanted,
@@ -135,4 +136,25 @@ fn a_wildcard_that_comes_back_by_names_is_another_subscription() {
     let nonce = "an old one".to_owned();
     peer.request(Request { kind: Cluster, nonce, error: None, wanted: delta(&["a"], &[], &[]) });
     assert_eq!(peer.sent(), ["CDS -a"]);
+}
+
+#[test]
+fn a_wildcard_client_that_has_everything_keeps_nothing_of_its_own() {
+    for protocol in [Sotw, Delta] {
+        let mut peer = Peer::new(protocol);
+        for at in 0..100 {
+            peer.put(Cluster, &format!("c{at}"), "1", &[]);
+        }
+        let owners = |peer: &Peer| {
+            let found = peer.snapshot.find(&client(Dialect::Envoy), Cluster, "c7");
+            std::sync::Arc::strong_count(found.expect("a cluster"))
+        };
+        let before = owners(&peer);
+        peer.want(Cluster, &[]);
+        peer.settle();
+        assert_eq!(owners(&peer), before, "{protocol}");
+        peer.put(Cluster, "c8", "2", &[]);
+        peer.settle();
+        assert!(owners(&peer) <= before + 1, "{protocol}");
+    }
 }

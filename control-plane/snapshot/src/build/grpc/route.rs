@@ -1,7 +1,7 @@
 use byrnie_model::{
-    Service, ServicePort, World,
+    World,
     policy::{HashKey, TrafficPolicy},
-    resolve::{self, Action, Destination, Entry, RouteTable},
+    resolve::{Action, Destination, Entry, RouteTable},
 };
 use byrnie_proto::envoy::envoy::config::route::v3::{
     Route, RouteAction, WeightedCluster,
@@ -27,19 +27,14 @@ use crate::{
 const CHANNEL: &str = "io.grpc.channel_id";
 
 /// The route configurations of a port, each with who is shown it.
-pub fn of_port(world: &World, service: &Service, port: &ServicePort) -> Vec<(View, Resource)> {
-    let frontend = Frontend::new(world, service, port.number);
-    let tables = resolve::tables(world, service, port);
+pub fn of_port(frontend: &Frontend<'_>) -> Vec<(View, Resource)> {
     let built = |table: &RouteTable| {
-        let table = RouteTable { entries: table.entries.iter().map(|entry| reachable(world, entry)).collect() };
-        let routes = table.entries.iter().flat_map(|entry| routes(&frontend, entry)).collect();
+        let entries = table.entries.iter().map(|entry| reachable(frontend.world, entry)).collect();
+        let table = RouteTable { entries };
+        let routes = table.entries.iter().flat_map(|entry| routes(frontend, entry)).collect();
         frontend.resource(&table, routes)
     };
-    let consumers = tables
-        .consumers
-        .iter()
-        .map(|(namespace, table)| (View::Namespace(Dialect::Grpc, namespace.clone()), built(table)));
-    std::iter::once((View::Dialect(Dialect::Grpc), built(&tables.shared))).chain(consumers).collect()
+    frontend.shown(Dialect::Grpc, built)
 }
 
 /// An entry where backends that have no cluster in this dialect lead nowhere: a client waits 15 s for a cluster that

@@ -13,6 +13,7 @@ use byrnie_proto::envoy::envoy::config::route::v3::{
 use prost::Message;
 
 use super::*;
+use crate::build::route::Frontend;
 
 fn service(name: &str, protocol: Protocol) -> Service {
     Service {
@@ -44,7 +45,7 @@ fn routed(rules: Vec<Rule>, more: Vec<Update>) -> Vec<byrnie_proto::envoy::envoy
     let puts = services.clone().map(|service| Update::Service(service.name.clone(), Some(Arc::new(service))));
     let route = Update::Route(route.name.clone(), Some(Arc::new(route)));
     let (world, _) = World::default().apply(puts.into_iter().chain([route]).chain(more));
-    let shown = routes(&world, &services[0], &services[0].ports[0]);
+    let shown = routes(&Frontend::new(&world, &services[0], &services[0].ports[0]));
     let config = RouteConfiguration::decode(shown[0].1.body().clone()).unwrap();
     config.virtual_hosts[0].routes.clone()
 }

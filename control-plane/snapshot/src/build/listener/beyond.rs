@@ -26,8 +26,8 @@ use byrnie_proto::envoy::envoy::{
     },
 };
 
-use super::part::{address, keepalive, socket_address};
-use crate::build::pack::{any, duration, number, single};
+use super::part::{address, socket_address};
+use crate::build::pack::{any, duration, keepalive, number, single};
 
 /// The redirect rules leave connections from here alone, so that they reach the application.
 const INBOUND_SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 6));

@@ -15,12 +15,15 @@ use byrnie_proto::{
 use super::{
     beyond::{Speech, application, from_sidecar, original_destination},
     http,
-    part::{address, chain, close, http_inspector, keepalive, original_dst, tcp_proxy, tls_inspector, to_port},
+    part::{address, chain, close, http_inspector, original_dst, tcp_proxy, tls_inspector, to_port},
     wildcards,
 };
 use crate::{
     Reference, Resource,
-    build::{pack::duration, tls::downstream},
+    build::{
+        pack::{duration, keepalive},
+        tls::downstream,
+    },
     names::{self, ALPN_HTTP, ALPN_TCP},
 };
 
@@ -66,7 +69,7 @@ impl Port {
 
     fn chains(&self, mesh: &MeshConfig) -> Vec<FilterChain> {
         let requests = || http::inbound(&self.stat, &self.host, &self.cluster);
-        let bytes = || tcp_proxy(&self.stat, &self.cluster);
+        let bytes = || tcp_proxy(&self.stat, &self.cluster, false);
         let mut chains = vec![
             // HTTP/2 and HTTP/1.1 are selected as the client goes on to offer; the marker itself never is.
             self.secured(mesh, ALPN_HTTP, &["h2", "http/1.1"], requests()),

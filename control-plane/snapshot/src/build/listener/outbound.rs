@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use byrnie_identity::Account;
 use byrnie_model::{
-    MeshConfig, Origin, Protocol, Service, ServiceKind, ServicePort, UnknownOutbound, UpstreamPort, Workload, World,
+    MeshConfig, Origin, Protocol, Service, ServiceKind, ServiceName, ServicePort, UnknownOutbound, UpstreamPort,
+    Workload, World,
+    policy::{Balancer, HashKey},
 };
 use byrnie_proto::{
     Kind,
@@ -43,18 +45,21 @@ struct Beyond {
     stat: String,
     /// In place of the Host that HTTP/1.0 need not send.
     host: String,
+    /// Whether bytes are balanced by the caller's address.
+    by_source: bool,
 }
 
 impl Beyond {
     /// A service port, routed and balanced.
-    fn service(mesh: &MeshConfig, service: &Service, port: &ServicePort) -> Self {
+    fn service(world: &World, service: &Service, port: &ServicePort) -> Self {
         let cluster = names::cluster(&service.name, port.number);
         Self {
             protocol: port.protocol,
             routes: Routes::Named(names::route(&service.name, port.number)),
             stat: format!("{}/{}_{}", names::OUTBOUND, service.name, port.number),
             cluster,
-            host: names::fqdn(&service.name, mesh),
+            host: names::fqdn(&service.name, world.mesh()),
+            by_source: hashes_source(world, &service.name),
         }
     }
 
@@ -66,7 +71,7 @@ impl Beyond {
     /// The listener; it sends nothing before it knows where to, and waits only where nothing was declared.
     fn listener(&self, name: String) -> Listener {
         let requests = || http::outbound(&self.stat, &self.host, &self.routes);
-        let bytes = || tcp_proxy(&self.stat, &self.cluster);
+        let bytes = || tcp_proxy(&self.stat, &self.cluster, self.by_source);
         let listener = Listener { name, traffic_direction: TrafficDirection::Outbound.into(), ..Default::default() };
         match self.protocol {
             Protocol::Http1 | Protocol::Http2 | Protocol::Grpc => {
@@ -110,12 +115,21 @@ impl Beyond {
     }
 }
 
+/// Requests are hashed by their route; bytes have no route.
+fn hashes_source(world: &World, service: &ServiceName) -> bool {
+    let balancer = world.traffic_policy(service).and_then(|policy| policy.balancer.as_ref());
+    matches!(
+        balancer,
+        Some(Balancer::RingHash { key: HashKey::Source, .. } | Balancer::Maglev { key: HashKey::Source, .. })
+    )
+}
+
 /// The listeners of a service's addresses.
 pub fn of_service(world: &World, service: &Service) -> Vec<Resource> {
     match &service.kind {
         ServiceKind::Virtual(ips) => {
             let at = |port: &ServicePort| {
-                let beyond = Beyond::service(world.mesh(), service, port);
+                let beyond = Beyond::service(world, service, port);
                 let number = port.number;
                 ips.iter()
                     .map(move |ip| beyond.at(SocketAddr::new(*ip, number), false, [service.origin.clone()]))
@@ -132,14 +146,14 @@ pub fn of_service(world: &World, service: &Service) -> Vec<Resource> {
 pub fn explicit(world: &World, workload: &Workload, upstream: &UpstreamPort) -> Option<Resource> {
     let service = world.service(&upstream.service)?;
     let port = service.port(upstream.port).filter(|_| !matches!(service.kind, ServiceKind::External(_)))?;
-    let beyond = Beyond::service(world.mesh(), service, port);
+    let beyond = Beyond::service(world, service, port);
     Some(beyond.at(upstream.listen, true, [workload.origin.clone(), service.origin.clone()]))
 }
 
 /// `out`, which hands each connection to the listener of the address that was called and keeps what has none.
 pub fn redirected(mesh: &MeshConfig, at: &[SocketAddr]) -> Resource {
     let rest = match mesh.unknown_outbound {
-        UnknownOutbound::Passthrough => tcp_proxy(names::OUTBOUND_PASSTHROUGH, names::OUTBOUND_PASSTHROUGH),
+        UnknownOutbound::Passthrough => tcp_proxy(names::OUTBOUND_PASSTHROUGH, names::OUTBOUND_PASSTHROUGH, false),
         UnknownOutbound::Refuse => close(),
     };
     // What calls the listener itself would go round in circles.
@@ -175,7 +189,7 @@ fn of_pods(world: &World, service: &Service, port: &ServicePort) -> Vec<Resource
     for endpoint in endpoints.port(port.number) {
         let account = endpoint.account.as_ref();
         let name = names::direct(&service.name, port.number, account);
-        let beyond = Beyond::service(world.mesh(), service, port).pod(name.clone());
+        let beyond = Beyond::service(world, service, port).pod(name.clone());
         listeners.push(beyond.at(endpoint.address, false, [service.origin.clone()]));
         clusters.entry(name).or_insert(account);
     }

@@ -6,8 +6,8 @@ use byrnie_proto::envoy::{
     envoy::{
         config::{
             core::v3::{
-                Address, DataSource, SocketAddress, SubstitutionFormatString, TcpKeepalive, address,
-                data_source::Specifier, socket_address::PortSpecifier, substitution_format_string::Format,
+                Address, DataSource, SocketAddress, SubstitutionFormatString, address, data_source::Specifier,
+                socket_address::PortSpecifier, substitution_format_string::Format,
             },
             listener::v3::{Filter, FilterChain, FilterChainMatch, ListenerFilter, filter, listener_filter},
         },
@@ -25,6 +25,10 @@ use byrnie_proto::envoy::{
                 tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
             },
         },
+        r#type::v3::{
+            HashPolicy,
+            hash_policy::{PolicySpecifier, SourceIp},
+        },
     },
     google::protobuf::{self, BoolValue},
 };
@@ -40,12 +44,6 @@ pub fn boolean(value: bool) -> Option<BoolValue> {
 /// A limit that is switched off.
 pub fn never() -> Option<protobuf::Duration> {
     Some(protobuf::Duration::default())
-}
-
-/// Finds out about a peer whose host is gone. The application's own keep-alive only reaches the sidecar, and nothing
-/// else here ever closes a quiet connection. Five minutes are below what firewalls and load balancers remember.
-pub fn keepalive() -> Option<TcpKeepalive> {
-    Some(TcpKeepalive { keepalive_probes: number(4), keepalive_time: number(300), keepalive_interval: number(30) })
 }
 
 /// A TCP address.
@@ -78,8 +76,11 @@ pub fn original_dst() -> ListenerFilter {
 }
 
 /// Carries bytes to `cluster`, for as long as both ends like: Envoy's default closes a quiet connection after an hour.
-pub fn tcp_proxy(stat: &str, cluster: &str) -> Filter {
+/// With `by_source` a balancer that hashes does so by the caller's address.
+pub fn tcp_proxy(stat: &str, cluster: &str, by_source: bool) -> Filter {
+    let source = HashPolicy { policy_specifier: Some(PolicySpecifier::SourceIp(SourceIp::default())) };
     let proxy = TcpProxy {
+        hash_policy: by_source.then_some(source).into_iter().collect(),
         stat_prefix: stat.to_owned(),
         idle_timeout: never(),
         cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_owned())),
