@@ -23,7 +23,7 @@ fn read(name: &str, data: &[u8]) {
     let mut builder = Builder::default();
     let mut snapshot = Snapshot::default();
     for (at, (text, batch)) in texts.iter().zip(read_texts(name, texts.iter().copied())).enumerate() {
-        check_findings(text, &batch.findings);
+        check_findings(&texts[..=at], &batch.findings);
         let is_good = batch.findings.iter().all(|finding| finding.severity != Severity::Error);
         let (next, touched) = world.apply(batch.updates);
         world = next;
@@ -46,9 +46,11 @@ fn from_scratch(batches: Vec<Batch>) -> (World, Snapshot) {
     (world, snapshot)
 }
 
-/// A finding stands on a line of the file and says something.
-fn check_findings(text: &[u8], findings: &[Finding]) {
-    let lines = 1 + text.split(|byte| matches!(byte, b'\n' | b'\r')).count();
+/// A finding says something and stands on a line of the file, be it in a text before: what a file held keeps serving
+/// while it cannot be read.
+fn check_findings(texts: &[&[u8]], findings: &[Finding]) {
+    let breaks = |text: &&[u8]| text.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
+    let lines = 2 + texts.iter().map(breaks).max().unwrap_or_default();
     for finding in findings {
         assert!(!finding.message.is_empty() && !finding.to_string().is_empty());
         let Some(place) = &finding.place else { continue };

@@ -1,22 +1,29 @@
-//! Real programs that the tests run against, from the machine or the project's own cache (`scripts/tools`).
+//! Real programs and objects that the tests run against, from the machine or the project's own cache (`scripts/`).
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
 
 /// The path of a tool, fetched first where it is missing: `envoy`, or `grpc` for a Python that has gRPC.
 pub fn path(tool: &str) -> Result<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/tools");
-    let run = |verb: &str| -> Result<String> {
-        let mut command = Command::new("python3");
-        command.arg(&script).args([verb, tool]).stderr(std::process::Stdio::inherit());
-        let output = command.output().context("python3 is needed to fetch the programs of the tests: install it")?;
-        ensure!(output.status.success(), "scripts/tools {verb} {tool} failed: its message stands above");
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-    };
-    run("ensure")?;
-    Ok(run("path")?.into())
+    script("tools", &["ensure", tool])?;
+    Ok(script("tools", &["path", tool])?.into())
+}
+
+/// The folder of the Gateway API project's conformance tests, fetched first where it is missing.
+pub fn gateway_api() -> Result<PathBuf> {
+    script("gateway-api", &["ensure"])?;
+    Ok(script("gateway-api", &["path"])?.into())
+}
+
+fn script(name: &str, arguments: &[&str]) -> Result<String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(name);
+    let mut command = Command::new("python3");
+    command.arg(&script).args(arguments).stderr(Stdio::inherit());
+    let output = command.output().context("python3 is needed to fetch what the tests run against: install it")?;
+    ensure!(output.status.success(), "scripts/{name} {} failed: its message stands above", arguments.join(" "));
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }

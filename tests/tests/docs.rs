@@ -80,7 +80,8 @@ fn every_field_of_our_own_kinds_stands_in_an_example_and_in_a_table() -> Result<
     let pages = pages()?;
     let mut probes = Vec::new();
     for example in pages.iter().flat_map(Page::examples) {
-        let own = objects(&example)?.into_iter().filter(|object| text(object, "apiVersion").starts_with("mesh.byrnie.io/"));
+        let own =
+            objects(&example)?.into_iter().filter(|object| text(object, "apiVersion").starts_with("mesh.byrnie.io/"));
         own.for_each(|object| probe(&object, &mut Vec::new(), &mut probes));
     }
     let mut shown: BTreeMap<(&str, &[String]), BTreeSet<&str>> = BTreeMap::new();
@@ -93,7 +94,8 @@ fn every_field_of_our_own_kinds_stands_in_an_example_and_in_a_table() -> Result<
     let mut known = 0;
     for finding in validate(&folder)? {
         let Some(fields) = accepted_fields(text(&finding, "message")) else { continue };
-        let number: usize = Path::new(text(&finding, "file")).file_stem().context("no file")?.to_string_lossy().parse()?;
+        let number: usize =
+            Path::new(text(&finding, "file")).file_stem().context("no file")?.to_string_lossy().parse()?;
         let Probe { kind, path, .. } = &probes[number];
         for field in fields {
             known += 1;
@@ -118,12 +120,15 @@ async fn every_metric_every_admin_page_and_every_option_is_told() -> Result<()> 
     let pages = pages()?;
     let page = pages.iter().find(|page| page.name == "docs/operations.md").context("docs/operations.md is missing")?;
     let metrics = http::get(mesh.admin(), "localhost", "/metrics").await?.body;
-    let metrics = metrics.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next());
+    let metrics =
+        metrics.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next());
     let admin = http::get(mesh.admin(), "localhost", "/").await?.body;
     let admin = admin.lines().filter_map(|line| line.split_whitespace().nth(1));
     let mut shown: BTreeSet<String> = metrics.chain(admin).map(str::to_owned).collect();
     ensure!(shown.len() > 20, "too little is shown: {shown:?}");
-    for verb in [&["run"][..], &["validate"], &["token"], &["bootstrap", "envoy"], &["bootstrap", "grpc"], &["describe"]] {
+    for verb in
+        [&["run"][..], &["validate"], &["token"], &["bootstrap", "envoy"], &["bootstrap", "grpc"], &["describe"]]
+    {
         let help = Command::new(byrnie()?).args(verb).arg("--help").output()?;
         let help = String::from_utf8(help.stdout)?;
         let options = help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2);

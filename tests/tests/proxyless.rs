@@ -8,15 +8,15 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use byrnie_tests::{
     app::{App, Asked, Reply, reply_with_trailers, with_header},
     mesh::Mesh,
     objects::{Pod, grpc_route, service},
+    process::byrnie,
     tools,
 };
 use bytes::Bytes;
-use serde_json::json;
 
 /// A Python gRPC client; it ends with this.
 struct Client {
@@ -27,19 +27,15 @@ struct Client {
 
 impl Client {
     fn start(mesh: &Mesh, workload: &str, target: &str) -> Result<Self> {
-        let bootstrap = json!({
-            "xds_servers": [{
-                "server_uri": mesh.xds().to_string(),
-                "channel_creds": [{"type": "insecure"}],
-                "server_features": ["xds_v3"],
-            }],
-            "node": {"id": workload},
-        });
+        let xds = mesh.xds().to_string();
+        let bootstrap =
+            Command::new(byrnie()?).args(["bootstrap", "grpc", "--workload", workload, "--xds-address", &xds]).output()?;
+        ensure!(bootstrap.status.success(), "{}", String::from_utf8_lossy(&bootstrap.stderr));
         let file = mesh.folder().join(format!("{}.grpc.json", workload.replace('/', "-")));
-        fs::write(&file, bootstrap.to_string())?;
+        fs::write(&file, bootstrap.stdout)?;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/proxyless/client.py");
-        let mut command = Command::new("python3");
-        command.arg(script).arg(target).env("GRPC_XDS_BOOTSTRAP", file).env("PYTHONPATH", tools::path("grpc")?);
+        let mut command = Command::new(tools::path("grpc")?);
+        command.arg(script).arg(target).env("GRPC_XDS_BOOTSTRAP", file);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let input = child.stdin.take().context("piped")?;

@@ -284,7 +284,12 @@ async fn a_redirect_says_status_scheme_host_port_and_path() -> Result<()> {
     let shop = Shop::start(&["cart"], &[("route.yaml", http_route("shop", "redirects", CART, &rules))]).await?;
     for (_, redirect, path, status, location) in cases {
         let answer = shop.get("cart", path).await?;
-        assert_eq!((answer.status, answer.header("location")), (status, Some(location)), "{redirect}");
+        // The well-known port of a scheme may be written down or not (HTTPRequestRedirectFilter.port: SHOULD NOT).
+        let found = answer.header("location").map(|found| match found.strip_prefix("https://") {
+            Some(rest) => format!("https://{}", rest.replacen(":443", "", 1)),
+            None => found.replacen(":80/", "/", 1),
+        });
+        assert_eq!((answer.status, found.as_deref()), (status, Some(location)), "{redirect}");
     }
     assert!(shop.take_asked("cart").is_empty());
     Ok(())

@@ -1,7 +1,7 @@
 //! Who subscribed to what: a change is told to those alone whom it concerns.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::Arc,
     task::Waker,
     time::Instant,
@@ -9,6 +9,7 @@ use std::{
 
 use byrnie_proto::Kind;
 use byrnie_snapshot::Change;
+use foldhash::HashMap;
 
 use crate::{connection::Connection, mailbox::Mark};
 
@@ -32,7 +33,7 @@ impl Index {
 
     /// How many names somebody subscribed to.
     pub fn names_count(&self) -> usize {
-        self.names.iter().map(HashMap::len).sum()
+        self.names.iter().map(|names| names.len()).sum()
     }
 
     pub fn open(&mut self, connection: Arc<Connection>) {
@@ -49,7 +50,10 @@ impl Index {
     pub fn subscribe(&mut self, connection: &Arc<Connection>, kind: Kind, names: &[Arc<str>]) {
         for name in names {
             let subscribers = self.names[kind as usize].entry(name.clone()).or_default();
-            if let Err(at) = subscribers.binary_search_by_key(&connection.id, |subscriber| subscriber.id) {
+            // Usually a new stream; the search would read every connection that it passes.
+            if subscribers.last().is_none_or(|last| last.id < connection.id) {
+                subscribers.push(connection.clone());
+            } else if let Err(at) = subscribers.binary_search_by_key(&connection.id, |subscriber| subscriber.id) {
                 subscribers.insert(at, connection.clone());
             }
         }

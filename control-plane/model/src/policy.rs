@@ -159,7 +159,8 @@ pub struct OutlierEjection {
     pub base_ejection_time: Duration,
     /// The most that may be ejected at once, percent; 10.
     pub max_ejection_percent: u8,
-    /// Percent of requests that must succeed, by failure-percentage ejection; none where not said.
+    /// An endpoint is ejected when at least this percent of its requests of one interval failed; not counted where
+    /// nothing is said.
     pub failure_percent: Option<u8>,
 }
 

@@ -7,7 +7,7 @@ use prost::Message;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// One xDS resource, encoded once; all streams share its bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Resource {
     kind: Kind,
     name: Arc<str>,
@@ -90,6 +90,13 @@ impl PartialEq for Resource {
             && self.name == other.name
             && self.kind == other.kind
             && self.origins == other.origins
+    }
+}
+
+/// Without the body: that of a secret holds a key.
+impl fmt::Debug for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} ({} bytes)", self.kind, self.name, self.version, self.body.len())
     }
 }
 

@@ -65,6 +65,7 @@ impl Snapshot {
         let alone = self.is_alone(client, kind);
         let layer = |view: View| match view {
             View::Namespace(..) | View::Dialect(_) | View::Common if alone => Names::new(),
+            view if !client.sees(&view) => Names::new(),
             view => self.layers.get(&(view, kind)).cloned().unwrap_or_default(),
         };
         Sight { layers: client.views().map(layer) }
@@ -74,7 +75,8 @@ impl Snapshot {
     pub fn find(&self, client: &Client, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
         let alone = self.is_alone(client, kind);
         let reach = if alone { 1 } else { 4 };
-        client.views().into_iter().take(reach).find_map(|view| self.layers.get(&(view, kind))?.get(name))
+        let mut views = client.views().into_iter().take(reach).filter(|view| client.sees(view));
+        views.find_map(|view| self.layers.get(&(view, kind))?.get(name))
     }
 
     /// One resource of one view.
@@ -195,6 +197,19 @@ mod tests {
         assert_eq!(seen(&client()), Some(resource("a", "narrow").body().clone()));
         assert_eq!(seen(&other), Some(resource("a", "wide").body().clone()));
         assert_eq!(snapshot.sight(&client(), Kind::Cluster).len(), 1);
+    }
+
+    #[test]
+    fn a_proxyless_client_is_not_shown_what_the_sidecar_beside_it_has_for_itself() {
+        let mut snapshot = Snapshot::default();
+        let own = View::Workload(client().workload);
+        snapshot.put(own.clone(), resource("a", "the sidecar's"));
+        snapshot.put(View::Common, resource("a", "wide"));
+        let proxyless = Client { dialect: Dialect::Grpc, ..client() };
+        assert!(client().sees(&own) && !proxyless.sees(&own));
+        let wide = resource("a", "wide").version();
+        assert_eq!(snapshot.find(&proxyless, Kind::Cluster, "a").map(|r| r.version()), Some(wide));
+        assert_eq!(snapshot.sight(&proxyless, Kind::Cluster).get("a").map(|r| r.version()), Some(wide));
     }
 
     #[test]

@@ -26,18 +26,15 @@ use byrnie_model::{
 
 use self::{
     emitted::Emitted,
-    pods::{KnownPod, Pods},
+    pods::Pods,
     references::{Reference, References},
     services::Services,
-    slices::{KnownSlice, Slices},
+    slices::Slices,
 };
 use crate::{
     findings::Finding,
-    objects::{Object, Service, meta::Meta},
+    objects::{Object, Pod, Service},
 };
-
-/// The well-known label of a node's zone.
-const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// All objects that matter, joined.
 #[derive(Default)]
@@ -64,35 +61,31 @@ impl Index {
         let placed = |origin: &Origin| Origin { place: place.clone(), ..origin.clone() };
         match object {
             // Nothing of the mesh hangs on these yet; they are read so that their slips are told.
-            Object::Namespace(_) | Object::ServiceAccount(_) => {}
-            Object::Node(meta) => self.put_zone(&meta.name, meta.labels.get(ZONE).cloned()),
-            Object::Service(service) => {
-                let origin = placed(&service.model.origin);
-                let model = Frontend { origin, ..service.model.clone() };
-                self.put_service(Service { model, ..service.clone() });
+            Object::Namespace | Object::ServiceAccount => {}
+            Object::Node(node) => self.put_zone(&node.name, node.zone.clone()),
+            Object::Service(service) => self.put_service(service.clone(), place),
+            Object::EndpointSlice(slice) => {
+                let stale = self.slices.put(slice.clone());
+                self.stale_services.extend(stale);
             }
-            Object::EndpointSlice(slice) => self.put_slice(&slice.metadata, Some(KnownSlice::of(slice))),
-            Object::Pod(pod, capture) => {
-                let origin = placed(&pod.metadata.origin(ObjectKind::Pod));
-                self.put_pod(KnownPod::of(pod, capture.clone(), origin));
-            }
+            Object::Pod(pod) => self.put_pod(pod.clone(), place),
             Object::Route(route) => {
-                let route = Route { origin: placed(&route.origin), ..route.clone() };
+                let route = Route { origin: placed(&route.origin), ..Route::clone(route) };
                 self.routes.set(route.name.clone(), Some(route));
             }
             Object::TrafficPolicy(policy) => {
-                let policy = TrafficPolicy { origin: placed(&policy.origin), ..policy.clone() };
+                let policy = TrafficPolicy { origin: placed(&policy.origin), ..TrafficPolicy::clone(policy) };
                 let target = Reference { service: policy.service.clone(), port: None, field: "spec.targetRef.name" };
-                self.references.put(&policy.origin, vec![target]);
+                self.references.put(&policy.origin.object, policy.origin.place.clone(), vec![target]);
                 self.traffic_policies.set(policy_name(&policy.origin.object), Some(policy));
             }
             Object::PeerPolicy(policy) => {
-                let policy = PeerPolicy { origin: placed(&policy.origin), ..policy.clone() };
+                let policy = PeerPolicy { origin: placed(&policy.origin), ..PeerPolicy::clone(policy) };
                 self.peer_policies.set(policy_name(&policy.origin.object), Some(policy));
             }
             Object::MeshConfig(mesh) => {
                 let origin = mesh.origin.as_ref().map(placed);
-                self.mesh.set((), Some(MeshConfig { origin, ..mesh.clone() }));
+                self.mesh.set((), Some(MeshConfig { origin, ..MeshConfig::clone(mesh) }));
             }
         }
     }
@@ -129,13 +122,16 @@ impl Index {
     pub fn updates(&mut self) -> Vec<Update> {
         // Workloads first: whether an endpoint is in the mesh is a matter of its workload.
         for name in std::mem::take(&mut self.stale_workloads) {
-            let workload = self.pods.get(&name).and_then(|pod| self.workload(pod));
+            let workload = self.pods.placed(&name).and_then(|(pod, place)| self.workload(pod, place));
             self.workloads.set(name, workload);
         }
         for name in std::mem::take(&mut self.stale_services) {
-            let service = self.services.get(&name);
-            let frontend = service.map(|service| service.model.clone());
-            let endpoints = service.and_then(|service| self.endpoints_of(service));
+            let service = self.services.placed(&name);
+            let frontend = service.map(|(service, place)| {
+                let origin = Origin { place: place.clone(), ..service.model.origin.clone() };
+                Frontend { origin, ..service.model.clone() }
+            });
+            let endpoints = service.and_then(|(service, _)| self.endpoints_of(service));
             self.frontends.set(name.clone(), frontend);
             self.endpoints.set(name, endpoints);
         }
@@ -155,10 +151,10 @@ impl Index {
         self.references.findings(|service| self.services.get(service).map(|service| &service.model))
     }
 
-    fn put_service(&mut self, service: Service) {
+    fn put_service(&mut self, service: Arc<Service>, place: Option<Arc<Place>>) {
         let name = service.model.name.clone();
         self.touch_served(&name);
-        self.services.put(service);
+        self.services.put(service, place);
         self.touch_served(&name);
         self.references.touch(&name);
         self.stale_services.insert(name);
@@ -178,13 +174,7 @@ impl Index {
         self.stale_workloads.extend(pods.map(|pod| pod.name.clone()));
     }
 
-    fn put_slice(&mut self, meta: &Meta, slice: Option<KnownSlice>) {
-        let key = (meta.namespace(), meta.name.clone());
-        let stale = self.slices.put(key, slice);
-        self.stale_services.extend(stale);
-    }
-
-    fn put_pod(&mut self, pod: KnownPod) {
+    fn put_pod(&mut self, pod: Arc<Pod>, place: Option<Arc<Place>>) {
         let name = pod.name.clone();
         let mut wanted = Vec::new();
         if let Capture::Explicit { upstreams, .. } = &pod.capture {
@@ -194,9 +184,9 @@ impl Index {
                 field: UPSTREAMS_FIELD,
             }));
         }
-        self.references.put(&pod.origin, wanted);
+        self.references.put(&pod.origin.object, place.clone(), wanted);
         self.touch_pod(&name);
-        self.pods.put(pod);
+        self.pods.put(pod, place);
         self.touch_pod(&name);
         self.stale_workloads.insert(name);
     }

@@ -7,41 +7,54 @@ pub mod annotation;
 mod check;
 pub mod core;
 pub mod meta;
+pub mod pod;
 mod policy;
 mod route;
 pub mod scalar;
 pub mod service;
+pub mod slice;
+
+use std::sync::Arc;
 
 use byrnie_model::{
-    Capture, MeshConfig, ObjectKind, ObjectRef,
+    MeshConfig, ObjectKind, ObjectRef,
     policy::{PeerPolicy, TrafficPolicy},
     route::Route,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use self::service::Service;
-use self::{
-    core::{EndpointSlice, Pod},
-    meta::{Bare, Loose, Meta, Strict},
-};
+use self::meta::{Bare, Loose, Meta, Strict};
+pub use self::{pod::Pod, service::Service, slice::Slice};
 use crate::field::{Fault, Faults, FieldPath};
 
-/// One object, checked.
+/// One object, checked. All that is large is shared: there are as many of these as objects.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
 pub enum Object {
-    Namespace(Meta),
-    Node(Meta),
-    ServiceAccount(Meta),
-    Service(Service),
-    EndpointSlice(EndpointSlice),
-    Pod(Pod, Capture),
-    Route(Route),
-    TrafficPolicy(TrafficPolicy),
-    PeerPolicy(PeerPolicy),
-    MeshConfig(MeshConfig),
+    Namespace,
+    ServiceAccount,
+    Node(Node),
+    Service(Arc<Service>),
+    EndpointSlice(Arc<Slice>),
+    Pod(Arc<Pod>),
+    Route(Arc<Route>),
+    TrafficPolicy(Arc<TrafficPolicy>),
+    PeerPolicy(Arc<PeerPolicy>),
+    MeshConfig(Arc<MeshConfig>),
 }
+
+/// A Node, as far as the mesh cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `topology.kubernetes.io/zone`
+    pub zone: Option<Arc<str>>,
+}
+
+/// The well-known label of a zone.
+pub(crate) const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// What `apiVersion` and `kind` of an object mean here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,51 +136,52 @@ pub(crate) fn read(kind: ObjectKind, value: &Value) -> Result<Object, Vec<Fault>
             let Bare { metadata } = typed(value)?;
             checked(&metadata);
             match kind {
-                ObjectKind::Namespace => Object::Namespace(metadata),
-                ObjectKind::Node => Object::Node(metadata),
-                _ => Object::ServiceAccount(metadata),
+                ObjectKind::Namespace => Object::Namespace,
+                ObjectKind::Node => {
+                    Object::Node(Node { zone: metadata.labels.get(ZONE).cloned(), name: metadata.name })
+                }
+                _ => Object::ServiceAccount,
             }
         }
         ObjectKind::Service => {
             let object: Loose<core::ServiceSpec> = typed(value)?;
             checked(&object.metadata);
-            Object::Service(service::read(object, at))
+            Object::Service(Arc::new(service::read(object, at)))
         }
         ObjectKind::EndpointSlice => {
-            let object: EndpointSlice = typed(value)?;
+            let object: core::EndpointSlice = typed(value)?;
             checked(&object.metadata);
-            Object::EndpointSlice(object)
+            Object::EndpointSlice(Arc::new(slice::read(object)))
         }
         ObjectKind::Pod => {
-            let object: Pod = typed(value)?;
+            let object: core::Pod = typed(value)?;
             checked(&object.metadata);
-            let capture = annotation::capture(&object, at);
-            Object::Pod(object, capture)
+            Object::Pod(Arc::new(pod::read(object, at)))
         }
         ObjectKind::HTTPRoute => {
             let object: Strict<route::http::Spec> = typed(value)?;
             checked(&object.metadata);
-            Object::Route(route::http::read(&object, at))
+            Object::Route(Arc::new(route::http::read(&object, at)))
         }
         ObjectKind::GRPCRoute => {
             let object: Strict<route::grpc::Spec> = typed(value)?;
             checked(&object.metadata);
-            Object::Route(route::grpc::read(&object, at))
+            Object::Route(Arc::new(route::grpc::read(&object, at)))
         }
         ObjectKind::TrafficPolicy => {
             let object: Strict<policy::traffic::Spec> = typed(value)?;
             checked(&object.metadata);
-            Object::TrafficPolicy(policy::traffic::read(object, at))
+            Object::TrafficPolicy(Arc::new(policy::traffic::read(object, at)))
         }
         ObjectKind::PeerPolicy => {
             let object: Strict<policy::peer::Spec> = typed(value)?;
             checked(&object.metadata);
-            Object::PeerPolicy(policy::peer::read(object, at))
+            Object::PeerPolicy(Arc::new(policy::peer::read(object, at)))
         }
         ObjectKind::MeshConfig => {
             let object: Strict<policy::mesh::Spec> = typed(value)?;
             checked(&object.metadata);
-            Object::MeshConfig(policy::mesh::read(&object, at))
+            Object::MeshConfig(Arc::new(policy::mesh::read(&object, at)))
         }
     };
     let faults = faults.into_vec();

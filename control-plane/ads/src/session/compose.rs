@@ -3,7 +3,7 @@
 use std::{collections::HashMap, mem, sync::Arc, time::Instant};
 
 use byrnie_proto::Kind;
-use byrnie_snapshot::{Resource, Snapshot, Version};
+use byrnie_snapshot::{Resource, Sight, Version};
 
 use super::{
     NOT_FOUND, PERMISSION_DENIED, Protocol, Session,
@@ -58,13 +58,13 @@ impl Draft {
 
 impl Session {
     /// Part of the answer to what was asked.
-    pub(super) fn answer_part(&mut self, kind: Kind, snapshot: &Snapshot, now: Instant) -> Draft {
+    pub(super) fn answer_part(&mut self, kind: Kind, sight: &Sight, now: Instant) -> Draft {
         let mut draft = Draft::default();
         while !draft.is_cut()
             && let Some(name) = self.of_mut(kind).owed.pop_first()
         {
             self.of_mut(kind).due.remove(&name);
-            self.look_at(kind, &name, Why::Asked, snapshot, now, &mut draft);
+            self.look_at(kind, &name, Why::Asked, sight, now, &mut draft);
         }
         while !draft.is_cut()
             && let Some(resource) = self.of_mut(kind).held.next_fresh()
@@ -77,7 +77,7 @@ impl Session {
     }
 
     /// Part of what changed; with `only_rewarm`, of what the client waits for.
-    pub(super) fn news_part(&mut self, kind: Kind, only_rewarm: bool, snapshot: &Snapshot, now: Instant) -> Draft {
+    pub(super) fn news_part(&mut self, kind: Kind, only_rewarm: bool, sight: &Sight, now: Instant) -> Draft {
         let mut draft = Draft::default();
         let mut later = Vec::new();
         while !draft.is_cut()
@@ -88,25 +88,25 @@ impl Session {
                 continue;
             }
             let why = if rewarm { Why::Rewarm } else { Why::Changed };
-            self.look_at(kind, &name, why, snapshot, now, &mut draft);
+            self.look_at(kind, &name, why, sight, now, &mut draft);
         }
         self.of_mut(kind).due.extend(later.into_iter().map(|name| (name, false)));
         draft
     }
 
     /// These names, once more.
-    pub(super) fn part(&mut self, kind: Kind, names: &[Arc<str>], snapshot: &Snapshot, now: Instant) -> Draft {
+    pub(super) fn part(&mut self, kind: Kind, names: &[Arc<str>], sight: &Sight, now: Instant) -> Draft {
         let mut draft = Draft::default();
         for name in names {
             self.of_mut(kind).due.remove(name);
-            self.look_at(kind, name, Why::Rewarm, snapshot, now, &mut draft);
+            self.look_at(kind, name, Why::Rewarm, sight, now, &mut draft);
         }
         draft
     }
 
     /// Adds to the draft what is to be said on one name.
-    fn look_at(&mut self, kind: Kind, name: &Arc<str>, why: Why, snapshot: &Snapshot, now: Instant, draft: &mut Draft) {
-        let target = self.target(kind, name, snapshot);
+    fn look_at(&mut self, kind: Kind, name: &Arc<str>, why: Why, sight: &Sight, now: Instant, draft: &mut Draft) {
+        let target = self.target(kind, name, sight);
         let keeps = self.protocol == Protocol::Delta || is_full(kind);
         let subscription = self.of_mut(kind);
         if !subscription.held.wants(name) {
@@ -179,12 +179,12 @@ impl Session {
 
     /// A full response (state of the world, clusters and listeners): all that is subscribed to, and what was taken away
     /// but is still needed, except for `freed`.
-    pub(super) fn full(&mut self, kind: Kind, freed: Vec<Arc<str>>, snapshot: &Snapshot, now: Instant) -> Draft {
+    pub(super) fn full(&mut self, kind: Kind, freed: Vec<Arc<str>>, sight: &Sight, now: Instant) -> Draft {
         let mut draft = Draft::default();
         let owed = mem::take(&mut self.of_mut(kind).owed);
         let subscription = self.of_mut(kind);
         subscription.must_answer = false;
-        let all = self.all_of(kind, &freed, snapshot, now);
+        let all = self.all_of(kind, &freed, sight, now);
         let changed = self.note_full(kind, &all, &freed, &mut draft);
         let subscription = self.of(kind);
         for resource in all {
@@ -208,13 +208,13 @@ impl Session {
     }
 
     /// All that the client is to have, by name.
-    fn all_of(&mut self, kind: Kind, freed: &[Arc<str>], snapshot: &Snapshot, now: Instant) -> Vec<Arc<Resource>> {
+    fn all_of(&mut self, kind: Kind, freed: &[Arc<str>], sight: &Sight, now: Instant) -> Vec<Arc<Resource>> {
         let mut all: Vec<Arc<Resource>> = Vec::new();
         match self.of(kind).held.base() {
             Some(base) => all.extend(base.iter().cloned()),
             None => {
                 for name in self.of(kind).held.subscribed() {
-                    match self.target(kind, &name, snapshot) {
+                    match self.target(kind, &name, sight) {
                         Some(target) => all.push(target),
                         // Gone this very moment, so that no change told it yet: it leaves like any other.
                         None if freed.contains(&name) || kind == Kind::Listener => {}

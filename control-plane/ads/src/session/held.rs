@@ -30,8 +30,8 @@ pub(crate) enum Held {
 /// Single names. Each is in exactly one of the two.
 #[derive(Default)]
 pub(crate) struct Named {
-    have: HashSet<ByName>,
-    lack: HashMap<Arc<str>, Lack>,
+    have: foldhash::HashSet<ByName>,
+    lack: foldhash::HashMap<Arc<str>, Lack>,
 }
 
 /// Everything that the client may see: `base`, but for the names in `fresh` and `overlay`.
@@ -251,6 +251,10 @@ impl Named {
         let lack = match sent {
             Sent::This(resource) => {
                 self.lack.remove(&name);
+                if self.lack.is_empty() {
+                    // A first answer passes all names through here, and a map keeps its room.
+                    self.lack = foldhash::HashMap::default();
+                }
                 self.have.replace(ByName(resource));
                 return;
             }

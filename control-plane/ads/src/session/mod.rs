@@ -23,7 +23,7 @@ use std::{
 };
 
 use byrnie_proto::Kind;
-use byrnie_snapshot::{Client, Resource, Snapshot};
+use byrnie_snapshot::{Client, Resource, Sight};
 
 pub use message::{Protocol, Request, ResourceError, Response, TypeUrl, Wanted};
 pub use nack::{Blamed, Nack};
@@ -216,11 +216,11 @@ impl Session {
         }
     }
 
-    /// What the client is to have under a name.
-    fn target(&self, kind: Kind, name: &str, snapshot: &Snapshot) -> Option<Arc<Resource>> {
+    /// What the client is to have under a name; `sight` is what it is shown of this kind.
+    fn target(&self, kind: Kind, name: &str, sight: &Sight) -> Option<Arc<Resource>> {
         match kind {
             Kind::Secret => self.secrets.get(name).cloned(),
-            _ => snapshot.find(&self.client, kind, name).cloned(),
+            _ => sight.get(name).cloned(),
         }
     }
 

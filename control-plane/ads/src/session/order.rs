@@ -14,7 +14,7 @@ use std::{
 };
 
 use byrnie_proto::Kind;
-use byrnie_snapshot::{Resource, Snapshot};
+use byrnie_snapshot::{Resource, Sight, Snapshot};
 
 use super::{Protocol, Session, compose::Draft, held::Sent, is_full, message::Response};
 
@@ -56,13 +56,14 @@ impl Session {
     }
 
     fn answer(&mut self, kind: Kind, snapshot: &Snapshot, now: Instant) -> Response {
-        self.absorb(kind, snapshot);
+        let sight = &snapshot.sight(&self.client, kind);
+        self.absorb(kind, sight);
         let draft = if self.is_full(kind) {
-            self.sift(kind, snapshot, now);
+            self.sift(kind, sight, now);
             let freed = self.leavers_that_nothing_needs(kind);
-            self.full(kind, freed, snapshot, now)
+            self.full(kind, freed, sight, now)
         } else {
-            self.answer_part(kind, snapshot, now)
+            self.answer_part(kind, sight, now)
         };
         self.launch(kind, draft, now)
     }
@@ -80,20 +81,21 @@ impl Session {
             }
             _ => false,
         };
-        self.absorb(kind, snapshot);
+        let sight = &snapshot.sight(&self.client, kind);
+        self.absorb(kind, sight);
         let suspects = self.of_mut(kind).suspects.pop_front().unwrap_or_default();
         let draft = if self.is_full(kind) {
             let tries = self.try_again(kind, suspects);
-            let differs = self.sift(kind, snapshot, now);
+            let differs = self.sift(kind, sight, now);
             let freed = self.leavers_that_nothing_needs(kind);
             if !tries && !differs && freed.is_empty() {
                 return None;
             }
-            self.full(kind, freed, snapshot, now)
+            self.full(kind, freed, sight, now)
         } else if !suspects.is_empty() {
-            self.part(kind, &suspects, snapshot, now)
+            self.part(kind, &suspects, sight, now)
         } else {
-            let mut draft = self.news_part(kind, only_rewarm, snapshot, now);
+            let mut draft = self.news_part(kind, only_rewarm, sight, now);
             let freed = self.leavers_that_nothing_needs(kind);
             self.take_away(kind, freed, &mut draft);
             draft
@@ -117,7 +119,7 @@ impl Session {
             return None;
         }
         let draft = if self.is_full(kind) {
-            self.full(kind, freed, snapshot, now)
+            self.full(kind, freed, &snapshot.sight(&self.client, kind), now)
         } else {
             let mut draft = Draft::default();
             self.take_away(kind, freed, &mut draft);
@@ -127,23 +129,22 @@ impl Session {
     }
 
     /// Lets a wildcard see the snapshot as it is now.
-    fn absorb(&mut self, kind: Kind, snapshot: &Snapshot) {
+    fn absorb(&mut self, kind: Kind, sight: &Sight) {
         if !std::mem::take(&mut self.of_mut(kind).moved) {
             return;
         }
-        let sight = snapshot.sight(&self.client, kind);
         let subscription = self.of_mut(kind);
-        for name in subscription.held.advance(&sight) {
+        for name in subscription.held.advance(sight) {
             subscription.due.entry(name).or_insert(false);
         }
     }
 
     /// Works off the list where a response holds everything anyway: whether a resource differs from what the client
     /// has. What is gone starts to leave.
-    fn sift(&mut self, kind: Kind, snapshot: &Snapshot, now: Instant) -> bool {
+    fn sift(&mut self, kind: Kind, sight: &Sight, now: Instant) -> bool {
         let mut differs = false;
         for (name, _) in std::mem::take(&mut self.of_mut(kind).due) {
-            let target = self.target(kind, &name, snapshot);
+            let target = self.target(kind, &name, sight);
             let subscription = self.of_mut(kind);
             match (target, subscription.held.sent(&name)) {
                 (Some(target), _) => {
@@ -193,12 +194,13 @@ impl Session {
     fn free_to_leave(&mut self, kind: Kind, snapshot: &Snapshot, now: Instant) -> Vec<Arc<str>> {
         let needed = self.needed(kind, snapshot);
         let settled = self.is_settled(kind);
+        let sight = snapshot.sight(&self.client, kind);
         let mut freed = Vec::new();
         let leaving = std::mem::take(&mut self.of_mut(kind).leaving);
         let mut stay = leaving.clone();
         for (name, since) in leaving {
             // It came back this very moment; the change that tells so is on its way.
-            if self.target(kind, &name, snapshot).is_some() {
+            if self.target(kind, &name, &sight).is_some() {
                 stay.remove(&name);
                 continue;
             }
@@ -251,7 +253,7 @@ impl Session {
         let gone = resource.kind() == Kind::Route
             && self.protocol == Protocol::Sotw
             && self.of(Kind::Listener).opened
-            && self.target(Kind::Route, resource.name(), snapshot).is_none();
+            && snapshot.find(&self.client, Kind::Route, resource.name()).is_none();
         let refers = |listener: &Arc<Resource>| {
             listener.refers().iter().any(|to| to.kind == Kind::Route && to.name == *resource.name())
         };

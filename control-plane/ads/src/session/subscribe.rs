@@ -8,7 +8,7 @@ use std::{
 };
 
 use byrnie_proto::Kind;
-use byrnie_snapshot::{Dialect, Snapshot, Version};
+use byrnie_snapshot::{Dialect, Sight, Snapshot, Version};
 
 use super::{
     Outcome, Protocol, Session, compose,
@@ -25,6 +25,7 @@ impl Session {
     /// [`next_response`](Self::next_response).
     pub fn on_request(&mut self, request: Request, snapshot: &Snapshot, now: Instant) -> Outcome {
         let kind = request.kind;
+        let sight = &snapshot.sight(&self.client, kind);
         let issued = self.read_nonce(&request.nonce);
         let mut outcome = Outcome::default();
         if let Some(nonce) = issued {
@@ -37,13 +38,13 @@ impl Session {
         let current =
             first || request.nonce.is_empty() || issued.is_some() && issued == subscription.flights.last_nonce();
         match request.wanted {
-            Wanted::Sotw { names, version } if current => self.want_all(kind, &names, &version, snapshot, &mut outcome),
+            Wanted::Sotw { names, version } if current => self.want_all(kind, &names, &version, sight, &mut outcome),
             Wanted::Sotw { .. } => {}
             Wanted::Delta { subscribe, unsubscribe, initial } => {
                 let initial = if first { initial } else { HashMap::new() };
-                self.open_delta(kind, subscribe.is_empty(), &initial, snapshot);
+                self.open_delta(kind, subscribe.is_empty(), &initial, sight);
                 self.unwant(kind, unsubscribe, &mut outcome);
-                self.want_more(kind, subscribe, &initial, snapshot, &mut outcome);
+                self.want_more(kind, subscribe, &initial, sight, &mut outcome);
             }
         }
         outcome.wildcard = self.of(kind).held.is_wildcard();
@@ -84,7 +85,7 @@ impl Session {
     }
 
     /// A state-of-the-world request lists all that is wanted.
-    fn want_all(&mut self, kind: Kind, names: &[String], version: &str, snapshot: &Snapshot, outcome: &mut Outcome) {
+    fn want_all(&mut self, kind: Kind, names: &[String], version: &str, sight: &Sight, outcome: &mut Outcome) {
         let subscription = self.of_mut(kind);
         let first = !std::mem::replace(&mut subscription.opened, true);
         let listed = fingerprint(names);
@@ -96,8 +97,7 @@ impl Session {
         let wildcard = star || names.is_empty() && !subscription.ever_named && kind.has_wildcard();
         let widened = wildcard && !subscription.held.is_wildcard();
         if widened {
-            let sight = snapshot.sight(&self.client, kind);
-            self.of_mut(kind).widen(sight);
+            self.of_mut(kind).widen(sight.clone());
         } else if !wildcard && subscription.held.is_wildcard() {
             subscription.narrow();
         }
@@ -105,7 +105,7 @@ impl Session {
         self.unlist(kind, &listed, outcome);
         for name in listed {
             if !self.of(kind).held.names(name) {
-                let name = self.intern(kind, name, snapshot);
+                let name = self.intern(kind, name, sight);
                 let subscription = self.of_mut(kind);
                 subscription.held.subscribe(&name, None);
                 subscription.owed.insert(name.clone());
@@ -143,7 +143,7 @@ impl Session {
     }
 
     /// The first delta request of a kind; without names it is a wildcard.
-    fn open_delta(&mut self, kind: Kind, nameless: bool, initial: &HashMap<String, String>, snapshot: &Snapshot) {
+    fn open_delta(&mut self, kind: Kind, nameless: bool, initial: &HashMap<String, String>, sight: &Sight) {
         let subscription = self.of(kind);
         if subscription.opened {
             return;
@@ -153,15 +153,14 @@ impl Session {
         subscription.opened = true;
         subscription.resumed = !initial.is_empty();
         if legacy {
-            self.widen_delta(kind, initial, snapshot);
+            self.widen_delta(kind, initial, sight);
         }
     }
 
-    fn widen_delta(&mut self, kind: Kind, initial: &HashMap<String, String>, snapshot: &Snapshot) {
-        let sight = snapshot.sight(&self.client, kind);
+    fn widen_delta(&mut self, kind: Kind, initial: &HashMap<String, String>, sight: &Sight) {
         let subscription = self.of_mut(kind);
         subscription.must_answer = true;
-        subscription.widen(sight);
+        subscription.widen(sight.clone());
         let [other, gone] = subscription.held.believe(initial);
         subscription.owed.extend(other);
         subscription.due.extend(gone.into_iter().map(|name| (name, false)));
@@ -191,18 +190,18 @@ impl Session {
         kind: Kind,
         names: Vec<String>,
         initial: &HashMap<String, String>,
-        snapshot: &Snapshot,
+        sight: &Sight,
         outcome: &mut Outcome,
     ) {
         for name in names {
             if name == WILDCARD {
                 match self.of(kind).held.is_wildcard() || kind == Kind::Secret {
                     true => self.of_mut(kind).must_answer = true,
-                    false => self.widen_delta(kind, initial, snapshot),
+                    false => self.widen_delta(kind, initial, sight),
                 }
                 continue;
             }
-            let target = self.target(kind, &name, snapshot);
+            let target = self.target(kind, &name, sight);
             let has = initial.get(&name).map(|text| match &target {
                 Some(target) if Version::parse(text) == Some(target.version()) => Sent::This(target.clone()),
                 _ => Sent::Stale,
@@ -222,8 +221,8 @@ impl Session {
     }
 
     /// The shared text of a name, where there is one: a subscription to what exists costs no copy of the name.
-    fn intern(&self, kind: Kind, name: &str, snapshot: &Snapshot) -> Arc<str> {
-        self.target(kind, name, snapshot).map_or_else(|| name.into(), |target| target.name().clone())
+    fn intern(&self, kind: Kind, name: &str, sight: &Sight) -> Arc<str> {
+        self.target(kind, name, sight).map_or_else(|| name.into(), |target| target.name().clone())
     }
 }
 

@@ -27,4 +27,3 @@ mod order;
 mod peer;
 mod rules;
 mod wildcard;
-mod tmp_bench;

@@ -9,12 +9,8 @@ use std::{
 
 use byrnie_model::{Endpoint, EndpointState, ServiceEndpoints, ServiceKind, WorkloadName};
 
-use super::{
-    Index, ZONE,
-    pods::KnownPod,
-    slices::{KnownEndpoint, KnownSlice},
-};
-use crate::objects::{Service, core::IpFamily};
+use super::Index;
+use crate::objects::{Pod, Service, Slice, ZONE, core::IpFamily, slice::Member};
 
 /// Endpoints of one port. Of two with one address the one that takes traffic stays.
 type Found = BTreeMap<SocketAddr, Endpoint>;
@@ -34,7 +30,7 @@ impl Index {
         Some(ServiceEndpoints { ports })
     }
 
-    fn of_slices(&self, service: &Service, slices: &[&KnownSlice]) -> BTreeMap<u16, Found> {
+    fn of_slices(&self, service: &Service, slices: &[&Slice]) -> BTreeMap<u16, Found> {
         // A Pod with addresses of both families is in slices of both; the family that the Service prefers is called.
         let mut best: HashMap<&WorkloadName, usize> = HashMap::new();
         let rank = |ip: IpAddr| rank(&service.families, ip).unwrap_or(usize::MAX);
@@ -44,9 +40,8 @@ impl Index {
                 *best = rank(endpoint.ip).min(*best);
             }
         }
-        let is_called = |endpoint: &&KnownEndpoint| {
-            endpoint.pod.as_ref().is_none_or(|pod| best.get(pod) == Some(&rank(endpoint.ip)))
-        };
+        let is_called =
+            |endpoint: &&Member| endpoint.pod.as_ref().is_none_or(|pod| best.get(pod) == Some(&rank(endpoint.ip)));
         let of_port = |port: &byrnie_model::ServicePort| {
             let mut found = Found::new();
             for slice in slices {
@@ -62,7 +57,7 @@ impl Index {
         service.model.ports.iter().map(of_port).collect()
     }
 
-    fn of_slice(&self, service: &Service, endpoint: &KnownEndpoint, port: u16) -> Endpoint {
+    fn of_slice(&self, service: &Service, endpoint: &Member, port: u16) -> Endpoint {
         let namespace: Arc<str> = service.model.name.namespace().into();
         let pod = match &endpoint.pod {
             Some(name) => self.pods.get(name),
@@ -87,7 +82,7 @@ impl Index {
             let Some(state) = state(service, pod) else { continue };
             let Some(ip) = called(&service.families, &pod.ips) else { continue };
             for (port, target) in service.model.ports.iter().zip(&service.targets) {
-                let Some(number) = target.on(pod) else { continue };
+                let Some(number) = pod.port(target) else { continue };
                 if let Some(found) = found.get_mut(&port.number) {
                     add(found, self.of_pod(pod, SocketAddr::new(ip, number), state));
                 }
@@ -96,7 +91,7 @@ impl Index {
         found
     }
 
-    fn of_pod(&self, pod: &KnownPod, address: SocketAddr, state: EndpointState) -> Endpoint {
+    fn of_pod(&self, pod: &Pod, address: SocketAddr, state: EndpointState) -> Endpoint {
         let workload = self.workloads.get(&pod.name);
         let is_meshed = workload.is_some_and(|workload| workload.is_meshed_at(address));
         let node_zone = pod.node.as_ref().and_then(|node| self.zones.get(node));
@@ -111,7 +106,7 @@ impl Index {
 }
 
 /// Whether a selected Pod takes traffic, as the endpoint slice controller decides.
-fn state(service: &Service, pod: &KnownPod) -> Option<EndpointState> {
+fn state(service: &Service, pod: &Pod) -> Option<EndpointState> {
     if pod.is_over {
         return None;
     }

@@ -4,73 +4,38 @@ use std::{
     sync::Arc,
 };
 
-use byrnie_model::{Capture, Origin, WorkloadName};
+use byrnie_model::{Place, WorkloadName};
 
-use crate::objects::{
-    core::{Pod, PodSpec},
-    meta::StringMap,
-};
+use crate::objects::{Pod, meta::StringMap};
 
 /// All Pods, found by name, label, address and node.
 #[derive(Default)]
 pub struct Pods {
-    by_name: BTreeMap<WorkloadName, KnownPod>,
+    by_name: BTreeMap<WorkloadName, Placed>,
     by_label: HashMap<Label, BTreeSet<WorkloadName>>,
     by_ip: HashMap<(Arc<str>, IpAddr), BTreeSet<WorkloadName>>,
     by_node: HashMap<Arc<str>, BTreeSet<WorkloadName>>,
 }
 
-/// What matters of a Pod.
-pub struct KnownPod {
-    pub name: WorkloadName,
-    pub origin: Origin,
-    pub labels: StringMap,
-    pub account: Arc<str>,
-    pub node: Option<Arc<str>>,
-    pub ips: Vec<IpAddr>,
-    pub capture: Capture,
-    /// `Ready`, as [`crate::objects::core::PodStatus::is_ready`] has it.
-    pub is_ready: bool,
-    pub is_over: bool,
-    pub is_terminating: bool,
-    spec: PodSpec,
-}
+/// A Pod and where it was read.
+type Placed = (Arc<Pod>, Option<Arc<Place>>);
 
 /// Namespace, key and value of a label.
 pub type Label = (Arc<str>, Arc<str>, Arc<str>);
 
-impl KnownPod {
-    /// What matters of the object.
-    pub fn of(pod: &Pod, capture: Capture, origin: Origin) -> Self {
-        Self {
-            name: WorkloadName::new(pod.metadata.namespace(), pod.metadata.name.clone()),
-            origin,
-            labels: pod.metadata.labels.clone(),
-            account: pod.spec.service_account_name.clone().unwrap_or_else(|| "default".into()),
-            node: pod.spec.node_name.clone(),
-            ips: pod.status.ips(),
-            capture,
-            is_ready: pod.status.is_ready(),
-            is_over: pod.status.is_over(),
-            is_terminating: pod.metadata.deletion_timestamp.is_some(),
-            spec: pod.spec.clone(),
-        }
-    }
-
-    /// The TCP port that a container calls `name`.
-    pub fn port_named(&self, name: &str) -> Option<u16> {
-        self.spec.port_named(name)
-    }
-}
-
 impl Pods {
     /// One Pod.
-    pub fn get(&self, name: &WorkloadName) -> Option<&KnownPod> {
+    pub fn get(&self, name: &WorkloadName) -> Option<&Pod> {
+        self.by_name.get(name).map(|(pod, _)| &**pod)
+    }
+
+    /// One Pod, and where it was read.
+    pub fn placed(&self, name: &WorkloadName) -> Option<&Placed> {
         self.by_name.get(name)
     }
 
     /// Puts or replaces a Pod.
-    pub fn put(&mut self, pod: KnownPod) {
+    pub fn put(&mut self, pod: Arc<Pod>, place: Option<Arc<Place>>) {
         self.remove(&pod.name);
         for label in labels(&pod) {
             self.by_label.entry(label).or_default().insert(pod.name.clone());
@@ -81,12 +46,12 @@ impl Pods {
         if let Some(node) = &pod.node {
             self.by_node.entry(node.clone()).or_default().insert(pod.name.clone());
         }
-        self.by_name.insert(pod.name.clone(), pod);
+        self.by_name.insert(pod.name.clone(), (pod, place));
     }
 
     /// Takes a Pod away.
     pub fn remove(&mut self, name: &WorkloadName) {
-        let Some(pod) = self.by_name.remove(name) else { return };
+        let Some((pod, _)) = self.by_name.remove(name) else { return };
         for label in labels(&pod) {
             unlink(&mut self.by_label, &label, name);
         }
@@ -99,20 +64,20 @@ impl Pods {
     }
 
     /// The Pods of a namespace that a selector takes, by name. An empty one takes none, as in a Service.
-    pub fn selected<'a>(&'a self, namespace: &str, selector: &'a StringMap) -> impl Iterator<Item = &'a KnownPod> {
+    pub fn selected<'a>(&'a self, namespace: &str, selector: &'a StringMap) -> impl Iterator<Item = &'a Pod> {
         let namespace: Arc<str> = namespace.into();
         let named =
             |(key, value): (&Arc<str>, &Arc<str>)| self.by_label.get(&(namespace.clone(), key.clone(), value.clone()));
         // Those of its rarest label; none where some label has none.
         let rarest = selector.iter().map(named).min_by_key(|names| names.map_or(0, BTreeSet::len)).flatten();
-        let pods = rarest.into_iter().flatten().filter_map(|name| self.by_name.get(name));
+        let pods = rarest.into_iter().flatten().filter_map(|name| self.get(name));
         pods.filter(|pod| matches(selector, &pod.labels))
     }
 
     /// The Pod with an address in a namespace, the first by name where several share their node's.
-    pub fn with_ip(&self, namespace: &Arc<str>, ip: IpAddr) -> Option<&KnownPod> {
+    pub fn with_ip(&self, namespace: &Arc<str>, ip: IpAddr) -> Option<&Pod> {
         let names = self.by_ip.get(&(namespace.clone(), ip))?;
-        names.first().and_then(|name| self.by_name.get(name))
+        names.first().and_then(|name| self.get(name))
     }
 
     /// The Pods on a node.
@@ -126,12 +91,12 @@ pub fn matches(selector: &StringMap, labels: &StringMap) -> bool {
     selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
-fn labels(pod: &KnownPod) -> impl Iterator<Item = Label> {
+fn labels(pod: &Pod) -> impl Iterator<Item = Label> {
     let namespace: Arc<str> = pod.name.namespace().into();
     pod.labels.iter().map(move |(key, value)| (namespace.clone(), key.clone(), value.clone()))
 }
 
-fn addresses(pod: &KnownPod) -> impl Iterator<Item = (Arc<str>, IpAddr)> {
+fn addresses(pod: &Pod) -> impl Iterator<Item = (Arc<str>, IpAddr)> {
     let namespace: Arc<str> = pod.name.namespace().into();
     // The addresses of a Pod that is over are others' by now.
     pod.ips.iter().filter(|_| !pod.is_over).map(move |ip| (namespace.clone(), *ip))

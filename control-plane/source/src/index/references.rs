@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use byrnie_model::{ObjectRef, Origin, Place, Service, ServiceName};
+use byrnie_model::{ObjectRef, Place, Service, ServiceName};
 
 use crate::findings::{Finding, Severity};
 
@@ -26,16 +26,16 @@ pub struct Reference {
 
 impl References {
     /// An object names these Services and no others.
-    pub fn put(&mut self, origin: &Origin, references: Vec<Reference>) {
-        self.delete(&origin.object);
+    pub fn put(&mut self, object: &ObjectRef, place: Option<Arc<Place>>, references: Vec<Reference>) {
+        self.delete(object);
         if references.is_empty() {
             return;
         }
         for reference in &references {
-            self.by_service.entry(reference.service.clone()).or_default().insert(origin.object.clone());
+            self.by_service.entry(reference.service.clone()).or_default().insert(object.clone());
         }
-        self.stale.insert(origin.object.clone());
-        self.by_object.insert(origin.object.clone(), (origin.place.clone(), references));
+        self.stale.insert(object.clone());
+        self.by_object.insert(object.clone(), (place, references));
     }
 
     /// An object is gone.

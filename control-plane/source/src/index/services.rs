@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use byrnie_model::ServiceName;
+use byrnie_model::{Place, ServiceName};
 
 use super::pods::{Label, matches};
 use crate::objects::{Service, meta::StringMap};
@@ -11,30 +11,38 @@ use crate::objects::{Service, meta::StringMap};
 /// All Services, found by name and by the Pods that they select.
 #[derive(Default)]
 pub struct Services {
-    by_name: BTreeMap<ServiceName, Service>,
+    by_name: BTreeMap<ServiceName, Placed>,
     /// Those with a selector, each under the first of its labels.
     by_label: HashMap<Label, BTreeSet<ServiceName>>,
 }
 
+/// A Service and where it was read.
+type Placed = (Arc<Service>, Option<Arc<Place>>);
+
 impl Services {
     /// One Service.
     pub fn get(&self, name: &ServiceName) -> Option<&Service> {
+        self.by_name.get(name).map(|(service, _)| &**service)
+    }
+
+    /// One Service, and where it was read.
+    pub fn placed(&self, name: &ServiceName) -> Option<&Placed> {
         self.by_name.get(name)
     }
 
     /// Puts or replaces a Service.
-    pub fn put(&mut self, service: Service) {
+    pub fn put(&mut self, service: Arc<Service>, place: Option<Arc<Place>>) {
         let name = service.model.name.clone();
         self.remove(&name);
         if let Some(label) = label(&name, &service.selector) {
             self.by_label.entry(label).or_default().insert(name.clone());
         }
-        self.by_name.insert(name, service);
+        self.by_name.insert(name, (service, place));
     }
 
     /// Takes a Service away.
     pub fn remove(&mut self, name: &ServiceName) {
-        let Some(service) = self.by_name.remove(name) else { return };
+        let Some((service, _)) = self.by_name.remove(name) else { return };
         let Some(label) = label(name, &service.selector) else { return };
         if let Some(names) = self.by_label.get_mut(&label) {
             names.remove(name);
@@ -51,7 +59,7 @@ impl Services {
             .iter()
             .filter_map(move |(key, value)| self.by_label.get(&(namespace.clone(), key.clone(), value.clone())))
             .flatten()
-            .filter_map(|name| self.by_name.get(name))
+            .filter_map(|name| self.get(name))
             .filter(|service| matches(&service.selector, labels))
     }
 }

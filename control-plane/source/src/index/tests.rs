@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::objects;
+use crate::objects::{self, ZONE};
 
 /// An index, and the world that it makes.
 #[derive(Default)]

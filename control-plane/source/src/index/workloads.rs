@@ -1,23 +1,23 @@
 //! A Pod as the mesh sees it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use byrnie_identity::Account;
-use byrnie_model::{Protocol, Served, Workload};
+use byrnie_model::{Origin, Place, Protocol, Served, Workload};
 
-use super::{Index, ZONE, pods::KnownPod};
-use crate::objects::scalar::NumberOrName;
+use super::Index;
+use crate::objects::{Pod, ZONE};
 
 impl Index {
     /// The workload that a Pod is; `None` where its containers are over.
-    pub(super) fn workload(&self, pod: &KnownPod) -> Option<Workload> {
+    pub(super) fn workload(&self, pod: &Pod, place: &Option<Arc<Place>>) -> Option<Workload> {
         if pod.is_over {
             return None;
         }
         let node_zone = pod.node.as_ref().and_then(|node| self.zones.get(node));
         Some(Workload {
             name: pod.name.clone(),
-            origin: pod.origin.clone(),
+            origin: Origin { place: place.clone(), ..pod.origin.clone() },
             account: Account::new(pod.name.namespace(), pod.account.clone()),
             labels: pod.labels.clone(),
             ips: pod.ips.clone(),
@@ -28,13 +28,13 @@ impl Index {
     }
 
     /// The ports that Services forward to.
-    fn served(&self, pod: &KnownPod) -> Vec<Served> {
+    fn served(&self, pod: &Pod) -> Vec<Served> {
         let mut services: Vec<_> = self.services.selecting(pod.name.namespace(), &pod.labels).collect();
         services.sort_unstable_by(|one, other| one.model.name.cmp(&other.model.name));
         let mut served: BTreeMap<u16, Served> = BTreeMap::new();
         for service in services {
             for (port, target) in service.model.ports.iter().zip(&service.targets) {
-                let Some(number) = target.on(pod) else { continue };
+                let Some(number) = pod.port(target) else { continue };
                 let declared = port.protocol;
                 let service = &service.model.name;
                 let entry = served.entry(number);
@@ -46,15 +46,5 @@ impl Index {
             }
         }
         served.into_values().collect()
-    }
-}
-
-impl NumberOrName {
-    /// The port of the Pod that a `targetPort` means.
-    pub(super) fn on(&self, pod: &KnownPod) -> Option<u16> {
-        match self {
-            Self::Number(number) => Some(*number),
-            Self::Name(name) => pod.port_named(name),
-        }
     }
 }

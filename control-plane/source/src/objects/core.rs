@@ -266,14 +266,15 @@ impl PodStatus {
 }
 
 impl PodSpec {
-    /// The TCP port that a container calls `name`.
-    pub fn port_named(&self, name: &str) -> Option<u16> {
+    /// The TCP ports that containers have given names. Of several of one name the first counts.
+    pub fn named_ports(&self) -> Vec<(Arc<str>, u16)> {
         let sidecars = self.init_containers.iter().filter(|init| init.restart_policy.as_deref() == Some("Always"));
         self.containers
             .iter()
             .chain(sidecars)
             .flat_map(|container| &container.ports)
-            .find(|port| port.name.as_deref() == Some(name) && port.protocol == Transport::Tcp)
-            .map(|port| port.container_port.number())
+            .filter(|port| port.protocol == Transport::Tcp)
+            .filter_map(|port| Some((port.name.clone()?, port.container_port.number())))
+            .collect()
     }
 }

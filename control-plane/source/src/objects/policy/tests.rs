@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use byrnie_model::{
     MeshConfig, ObjectKind, PeerMode, ServiceName, UnknownOutbound,
@@ -22,21 +22,21 @@ fn object(kind: ObjectKind, name: &str, spec: Value) -> Object {
 fn traffic(mut spec: Value) -> TrafficPolicy {
     spec["targetRef"] = json!({"group": "", "kind": "Service", "name": "cart"});
     match object(ObjectKind::TrafficPolicy, "p", spec) {
-        Object::TrafficPolicy(policy) => policy,
+        Object::TrafficPolicy(policy) => Arc::unwrap_or_clone(policy),
         other => panic!("{other:?}"),
     }
 }
 
 fn peer(spec: Value) -> PeerPolicy {
     match object(ObjectKind::PeerPolicy, "p", spec) {
-        Object::PeerPolicy(policy) => policy,
+        Object::PeerPolicy(policy) => Arc::unwrap_or_clone(policy),
         other => panic!("{other:?}"),
     }
 }
 
 fn mesh(spec: Value) -> MeshConfig {
     match object(ObjectKind::MeshConfig, "default", spec) {
-        Object::MeshConfig(mesh) => mesh,
+        Object::MeshConfig(mesh) => Arc::unwrap_or_clone(mesh),
         other => panic!("{other:?}"),
     }
 }

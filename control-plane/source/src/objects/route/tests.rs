@@ -6,7 +6,7 @@ use byrnie_model::{
     },
 };
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::objects::{Object, read};
 
@@ -19,7 +19,7 @@ fn route(kind: ObjectKind, spec: Value) -> Route {
         "status": {"parents": []},
     });
     match read(kind, &object) {
-        Ok(Object::Route(route)) => route,
+        Ok(Object::Route(route)) => Arc::unwrap_or_clone(route),
         other => panic!("{other:?}"),
     }
 }
