@@ -1,8 +1,11 @@
 //! Everything that is wrong or odd with the desired state: what the source found, and routes that are not in force.
 
+use std::sync::Arc;
+
 use byrnie_model::{
-    World,
+    Origin, World,
     attach::{self, Condition},
+    policy::PeerPolicy,
     route::Route,
 };
 use byrnie_source::{Finding, Severity};
@@ -10,12 +13,34 @@ use serde_json::{Value, json};
 
 /// The source's findings and those that only the whole World shows, worst first, then by place.
 pub fn all(world: &World, source: &[Finding]) -> Vec<Finding> {
-    merged(source, &of_routes(world))
+    merged(source, &of_world(world))
 }
 
-/// Routes that are not in force, or not as their author meant.
-pub fn of_routes(world: &World) -> Vec<Finding> {
-    world.routes().flat_map(|route| of_route(world, route)).collect()
+/// Routes and policies that are not in force, or not as their author meant.
+pub fn of_world(world: &World) -> Vec<Finding> {
+    let routes = world.routes().flat_map(|route| of_route(world, route));
+    let policies = world.traffic_policies().filter_map(|(_, policy)| {
+        let winner = world.traffic_policy(&policy.service).filter(|winner| winner.origin != policy.origin)?;
+        Some(overruled(&policy.origin, "spec.targetRef", &format!("Service {}", policy.service), &winner.origin))
+    });
+    let peers = world.peer_policies().filter_map(|(_, policy)| {
+        let same = |other: &&Arc<PeerPolicy>| other.namespace == policy.namespace && other.selector == policy.selector;
+        let winner = world.peer_policies().map(|(_, other)| other).filter(same).min_by_key(|other| other.created)?;
+        let what = "the same workloads";
+        (winner.origin != policy.origin).then(|| overruled(&policy.origin, "spec.selector", what, &winner.origin))
+    });
+    routes.chain(policies).chain(peers).collect()
+}
+
+fn overruled(loser: &Origin, field: &str, what: &str, winner: &Origin) -> Finding {
+    Finding {
+        place: loser.place.as_deref().cloned(),
+        column: None,
+        severity: Severity::Warning,
+        object: Some(loser.object.clone()),
+        field: Some(field.to_owned()),
+        message: format!("not in force: {what} already has {winner}, which is older or first by name"),
+    }
 }
 
 /// Both, worst first, then by place; each once.
@@ -28,7 +53,7 @@ pub fn merged(source: &[Finding], routes: &[Finding]) -> Vec<Finding> {
 
 fn of_route(world: &World, route: &Route) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (index, parent) in attach::status(world, route).into_iter().enumerate() {
+    for parent in attach::status(world, route) {
         let against = |condition: &Condition| condition.holds == (condition.kind == "PartiallyInvalid");
         let told = parent.conditions.into_iter().filter(against);
         findings.extend(told.map(|condition| Finding {
@@ -36,7 +61,7 @@ fn of_route(world: &World, route: &Route) -> Vec<Finding> {
             column: None,
             severity: if condition.kind == "Accepted" { Severity::Error } else { Severity::Warning },
             object: Some(route.origin.object.clone()),
-            field: Some(format!("spec.parentRefs[{index}]")),
+            field: Some(format!("spec.parentRefs[{}]", parent.index)),
             message: format!("{}: {}: {}", condition.kind, condition.reason, condition.message),
         }));
     }

@@ -16,6 +16,7 @@ pub mod proxy_config;
 mod secrets;
 mod server;
 mod settings;
+mod tls;
 
 pub use server::ControlPlane;
 pub use settings::{Settings, StartError};

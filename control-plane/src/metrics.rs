@@ -1,10 +1,11 @@
 //! The xDS server's figures and those of the pipeline, as metrics.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use byrnie_ads::Hub;
+use byrnie_ads::{DELAY_BOUNDS, Hub};
 use byrnie_proto::Kind;
 use byrnie_runtime::metrics::{Collector, ConstCounter, ConstGauge, DescriptorEncoder, EncodeMetric, Metrics};
+use prometheus_client::{encoding::NoLabelSet, metrics::MetricType};
 
 use crate::current::Current;
 
@@ -48,6 +49,7 @@ impl Collector for Figures {
             let metric = ConstCounter::new(value);
             metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)?;
         }
+        push_delay(&mut encoder, &figures)?;
         let state = self.current.load();
         gauge(&mut encoder, "byrnie_xds_streams_open", "streams that are open", figures.open_streams)?;
         gauge(&mut encoder, "byrnie_config_findings", "findings in force", state.findings.len() as u64)?;
@@ -55,6 +57,16 @@ impl Collector for Figures {
         gauge(&mut encoder, "byrnie_mesh_workloads", "workloads", state.world.workloads().count() as u64)?;
         built(&mut encoder, &state.built)
     }
+}
+
+/// Prometheus's client takes buckets that are not cumulative, the last one without an end.
+fn push_delay(encoder: &mut DescriptorEncoder<'_>, figures: &byrnie_ads::Figures) -> fmt::Result {
+    let bounds = DELAY_BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::MAX]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(figures.push_delay).collect();
+    let (name, help) = ("byrnie_xds_push_delay_seconds", "from a change in force to the first response sent for it");
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    let (sum, count) = (figures.push_delay_sum.as_secs_f64(), figures.push_delay.iter().sum());
+    metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
 }
 
 fn built(encoder: &mut DescriptorEncoder<'_>, built: &byrnie_snapshot::Built) -> fmt::Result {

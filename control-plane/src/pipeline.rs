@@ -23,7 +23,9 @@ pub struct Pipeline {
     builder: Builder,
     current: Current,
     hub: Arc<Hub>,
-    of_routes: Vec<Finding>,
+    of_world: Vec<Finding>,
+    /// The trust domain that the objects ask for and cannot have.
+    foreign_domain: Option<Finding>,
     reported: BTreeSet<Finding>,
 }
 
@@ -31,7 +33,16 @@ impl Pipeline {
     /// Publishes to `hub` and `current`.
     pub fn new(trust_domain: TrustDomain, current: Current, hub: Arc<Hub>) -> Self {
         let (world, builder) = (World::default(), Builder::default());
-        Self { trust_domain, world, builder, current, hub, of_routes: Vec::new(), reported: BTreeSet::new() }
+        Self {
+            trust_domain,
+            world,
+            builder,
+            current,
+            hub,
+            of_world: Vec::new(),
+            foreign_domain: None,
+            reported: BTreeSet::new(),
+        }
     }
 
     /// Follows the directory until draining starts.
@@ -48,16 +59,17 @@ impl Pipeline {
     /// Brings one batch into force.
     pub fn step(&mut self, batch: Batch) {
         let start = Instant::now();
-        let mut found = batch.findings;
-        let updates = batch.updates.into_iter().map(|update| self.keep_trust_domain(update, &mut found));
-        let (world, touched) = self.world.apply(updates.collect::<Vec<_>>());
+        let updates: Vec<_> = batch.updates.into_iter().map(|update| self.keep_trust_domain(update)).collect();
+        let (world, touched) = self.world.apply(updates);
         self.world = world.clone();
         let snapshot = self.builder.advance(world.clone(), &touched);
-        // Endpoints come and go all the time and change no route's standing.
-        if touched.iter().any(|touched| matches!(touched, Touched::Mesh | Touched::Service(_) | Touched::Routing(_))) {
-            self.of_routes = findings::of_routes(&world);
+        // Endpoints and workloads come and go all the time and change no object's standing.
+        if !touched.iter().all(|touched| matches!(touched, Touched::Endpoints(_) | Touched::Workload(_))) {
+            self.of_world = findings::of_world(&world);
         }
-        let findings: Arc<[Finding]> = findings::merged(&found, &self.of_routes).into();
+        let mut found = batch.findings;
+        found.extend(self.foreign_domain.clone());
+        let findings: Arc<[Finding]> = findings::merged(&found, &self.of_world).into();
         self.report(&findings);
         self.current.store(State { world, snapshot: snapshot.clone(), findings, built: self.builder.built() });
         if touched.is_empty() {
@@ -69,10 +81,14 @@ impl Pipeline {
     }
 
     /// A mesh cannot change its trust domain while its CA speaks for the old one.
-    fn keep_trust_domain(&self, update: Update, found: &mut Vec<Finding>) -> Update {
+    fn keep_trust_domain(&mut self, update: Update) -> Update {
         match update {
-            Update::Mesh(mesh) if mesh.trust_domain != self.trust_domain => {
-                found.push(Finding {
+            Update::Mesh(mesh) if mesh.trust_domain == self.trust_domain => {
+                self.foreign_domain = None;
+                Update::Mesh(mesh)
+            }
+            Update::Mesh(mesh) => {
+                self.foreign_domain = Some(Finding {
                     place: mesh.origin.as_ref().and_then(|origin| origin.place.as_deref().cloned()),
                     column: None,
                     severity: Severity::Error,
@@ -107,3 +123,6 @@ impl Pipeline {
         self.reported = now;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,14 @@
 use std::{
-    net::{IpAddr, SocketAddr},
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use byrnie_ads::{Ads, Hub};
 use byrnie_ca::{Authority, Clock, SigningService, State as CaState};
-use byrnie_identity::{Account, TrustDomain};
+use byrnie_identity::TrustDomain;
 use byrnie_model::Update;
 use byrnie_runtime::{
     admin::{self, Limits, Readiness, Routes},
@@ -18,7 +20,7 @@ use byrnie_snapshot::Snapshot;
 use byrnie_source::{Batch, Directory};
 use tokio::{net::TcpListener, sync::oneshot};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic::transport::Server;
 use tracing::info;
 
 use crate::{
@@ -29,6 +31,7 @@ use crate::{
     pipeline::Pipeline,
     secrets::IssuedSecrets,
     settings::{Settings, StartError},
+    tls::ServerCertificate,
 };
 
 /// How long what runs gets once a signal came. Discovery streams never end by themselves, so this is only for short
@@ -46,11 +49,14 @@ pub struct ControlPlane {
     authority: Arc<Authority>,
     clock: Clock,
     signals: Signals,
+    /// Beyond loopback, with when to renew it.
+    certificate: Option<(Arc<ServerCertificate>, SystemTime)>,
 }
+
+type Serving = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
 
 /// Everything that answers.
 struct Services {
-    server: Server,
     ads: Ads,
     signing: SigningService,
     hub: Arc<Hub>,
@@ -70,15 +76,21 @@ impl ControlPlane {
         let (hub, current) = (Hub::new(Snapshot::default()), Current::default());
         let loopback = settings.xds_address.ip().is_loopback();
         let gate = TokenGate::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock), loopback);
-        let secrets = IssuedSecrets::new(Arc::clone(&authority), Arc::clone(&clock));
+        let secrets = IssuedSecrets::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock));
         let caller = gate.clone();
         let account = move |metadata: &tonic::metadata::MetadataMap| caller.account(metadata);
         let signing = SigningService::new(Arc::clone(&authority), account, Arc::clone(&clock));
         let ads = Ads::new(Arc::clone(&hub), gate, secrets);
-        let server = transport(&authority, &settings, clock())?;
+        // Plain text never leaves the machine.
+        let certificate = if loopback {
+            None
+        } else {
+            let address = settings.xds_address.ip();
+            Some(ServerCertificate::issue(Arc::clone(&authority), Arc::clone(&clock), address)?)
+        };
         let pipeline = Pipeline::new(trust_domain, current.clone(), Arc::clone(&hub));
-        let services = Services { server, ads, signing, hub, current };
-        Ok(Self { xds, admin, directory, first, pipeline, services, authority, clock, signals })
+        let services = Services { ads, signing, hub, current };
+        Ok(Self { xds, admin, directory, first, pipeline, services, authority, clock, signals, certificate })
     }
 
     /// Where xDS is served.
@@ -88,7 +100,7 @@ impl ControlPlane {
 
     /// Serves until a signal comes, then ends in order.
     pub async fn serve(mut self) -> Result<(), StartError> {
-        let Services { mut server, ads, signing, hub, current } = self.services;
+        let Services { ads, signing, hub, current } = self.services;
         let (drain, readiness, measured) = (Drain::new(), Readiness::new(), Metrics::new());
         let loaded = readiness.gate("configuration");
         metrics::register(&measured, Arc::clone(&hub), current.clone());
@@ -109,12 +121,20 @@ impl ControlPlane {
         drop(drain.spawn(async move {
             tokio::select! { () = authority => (), () = issuer_watch.draining() => () }
         }));
+        let router = byrnie_ads::tuned(Server::builder()).add_routes(ads.routes()).add_service(signing.into_server());
         let (draining, forced) = (drain.watch(), drain.watch());
-        let incoming = TcpListenerStream::new(self.xds);
-        let serving = server
-            .add_routes(ads.routes())
-            .add_service(signing.into_server())
-            .serve_with_incoming_shutdown(incoming, async move { draining.draining().await });
+        let stop = async move { draining.draining().await };
+        let serving: Serving = match self.certificate {
+            None => Box::pin(router.serve_with_incoming_shutdown(TcpListenerStream::new(self.xds), stop)),
+            Some((certificate, renew_at)) => {
+                let incoming = certificate.accept(self.xds, &drain.watch())?;
+                let watch = drain.watch();
+                drop(drain.spawn(async move {
+                    tokio::select! { () = certificate.keep(renew_at) => (), () = watch.draining() => () }
+                }));
+                Box::pin(router.serve_with_incoming_shutdown(incoming, stop))
+            }
+        };
         let xds_task = drain.spawn(async move {
             tokio::select! { done = serving => done, () = forced.forced() => Ok(()) }
         });
@@ -140,26 +160,4 @@ fn trust_domain(first: &Batch) -> TrustDomain {
         _ => None,
     });
     asked.unwrap_or_default()
-}
-
-/// Plain text on loopback, TLS anywhere else.
-fn transport(authority: &Authority, settings: &Settings, now: SystemTime) -> Result<Server, StartError> {
-    let server = byrnie_ads::tuned(Server::builder());
-    let address = settings.xds_address.ip();
-    if address.is_loopback() {
-        return Ok(server);
-    }
-    let id = Account::new("byrnie-system", "byrnie-control-plane").in_domain(authority.trust_domain());
-    let leaf = authority.server_leaf(&id, &server_names(address), now)?;
-    let identity = Identity::from_pem(leaf.issued.chain_pem(), leaf.key.pem());
-    Ok(server.tls_config(ServerTlsConfig::new().identity(identity))?)
-}
-
-/// The names under which clients reach the server: its address and this machine's name.
-fn server_names(address: IpAddr) -> Vec<rustls_pki_types::ServerName<'static>> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let host = host.and_then(|name| rustls_pki_types::ServerName::try_from(name.trim().to_owned()).ok());
-    let address = (!address.is_unspecified()).then(|| rustls_pki_types::ServerName::IpAddress(address.into()));
-    let local = rustls_pki_types::ServerName::try_from("localhost").ok();
-    [address, host, local].into_iter().flatten().collect()
 }

@@ -1,8 +1,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
-use byrnie_ca::{IssueError, StateError};
+use byrnie_ca::StateError;
 use byrnie_runtime::listen::BindError;
 use byrnie_source::OpenError;
+
+use crate::tls::CertificateError;
 
 /// What a control plane is started with.
 #[derive(Clone, Debug)]
@@ -24,18 +26,18 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The directory of objects.
-    #[error("--config: {0}")]
+    #[error("--config")]
     Config(#[from] OpenError),
     /// The state directory.
-    #[error("--state: {0}")]
+    #[error("--state")]
     State(#[from] StateError),
     /// The certificate of the xDS port.
-    #[error("cannot issue the certificate of the xDS port: {0}")]
-    Certificate(#[from] IssueError),
+    #[error("cannot issue the certificate of the xDS port")]
+    Certificate(#[from] CertificateError),
     /// TLS of the xDS port.
-    #[error("cannot serve TLS: {0}")]
+    #[error("cannot serve xDS")]
     Tls(#[from] tonic::transport::Error),
     /// The operating system refused signals.
-    #[error("cannot take signals: {0}")]
+    #[error("the operating system refused")]
     Signals(#[from] std::io::Error),
 }

@@ -26,20 +26,35 @@ pub struct Sidecar {
     log: std::path::PathBuf,
 }
 
+/// A variant of the discovery protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Only differences, as by default.
+    Delta,
+    /// State of the world.
+    Sotw,
+}
+
 impl Sidecar {
     /// Starts it and waits until it is ready.
     pub async fn start(mesh: &Mesh, workload: &str) -> Result<Self> {
-        let mut sidecar = Self::launch(mesh, workload)?;
+        Self::speaking(Variant::Delta, mesh, workload).await
+    }
+
+    /// Starts it with this variant of the protocol and waits until it is ready.
+    pub async fn speaking(variant: Variant, mesh: &Mesh, workload: &str) -> Result<Self> {
+        let mut sidecar = Self::launch(variant, mesh, workload)?;
         sidecar.until_ready().await?;
         Ok(sidecar)
     }
 
     /// Starts it without waiting.
-    pub fn launch(mesh: &Mesh, workload: &str) -> Result<Self> {
+    pub fn launch(variant: Variant, mesh: &Mesh, workload: &str) -> Result<Self> {
         let admin = free_address(15000);
         let mut bootstrap = Command::new(byrnie()?);
         bootstrap.args(["bootstrap", "envoy", "--workload", workload, "--xds-address", &mesh.xds().to_string()]);
         bootstrap.args(["--envoy-admin-address", &admin.to_string()]).arg("--state").arg(mesh.state());
+        bootstrap.args(["--protocol", if variant == Variant::Delta { "delta" } else { "sotw" }]);
         let output = bootstrap.output()?;
         ensure!(output.status.success(), "byrnie bootstrap: {}", String::from_utf8_lossy(&output.stderr));
         let stem = workload.replace('/', "-");

@@ -10,7 +10,7 @@ use byrnie_tests::{
     mesh::Mesh,
     objects::{Pod, http_route, peer_policy, service},
     pair::Pair,
-    sidecar::Sidecar,
+    sidecar::{Sidecar, Variant},
 };
 
 const CART: &str = "{kind: Service, name: cart}";
@@ -21,6 +21,15 @@ fn forward_to(service: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moving_a_route_to_a_new_service_and_deleting_the_old_one_fails_no_request() -> Result<()> {
+    move_a_route(Variant::Delta).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn moving_a_route_fails_no_request_of_a_client_of_the_state_of_the_world() -> Result<()> {
+    move_a_route(Variant::Sotw).await
+}
+
+async fn move_a_route(variant: Variant) -> Result<()> {
     let (old, new) = (App::named("old").await?, App::named("new").await?);
     let web = Pod::new("shop", "web-1", "web").calling("cart.shop:80");
     let one = Pod::new("shop", "old-1", "old").serving(8080, old.address());
@@ -35,20 +44,22 @@ async fn moving_a_route_to_a_new_service_and_deleting_the_old_one_fails_no_reque
     ])
     .await?;
     let _servers = [Sidecar::start(&mesh, &one.workload()).await?, Sidecar::start(&mesh, &two.workload()).await?];
-    let client = Sidecar::start(&mesh, &web.workload()).await?;
+    let client = Sidecar::speaking(variant, &mesh, &web.workload()).await?;
     let load = Load::start(web.upstream("cart.shop:80"), "cart.shop");
     load.answered_by("old").await?;
 
-    // All at once, which the control plane has to bring into order.
-    mesh.write("new.yaml", &service("shop", "new", "http", 80, 8080))?;
-    mesh.write("route.yaml", &forward_to("new"))?;
-    mesh.remove("old.yaml")?;
-    load.answered_by("new").await?;
-    mesh.until("the old cluster is gone", async |_| {
-        let clusters = client.versions("dynamic_active_clusters").await?;
-        Ok(!clusters.iter().any(|(name, _)| name == "shop/old:80"))
-    })
-    .await?;
+    // There and back, each time all at once, which the control plane has to bring into order.
+    for (from, to) in [("old", "new"), ("new", "old"), ("old", "new")] {
+        mesh.write(&format!("{to}.yaml"), &service("shop", to, "http", 80, 8080))?;
+        mesh.write("route.yaml", &forward_to(to))?;
+        mesh.remove(&format!("{from}.yaml"))?;
+        load.answered_by(to).await?;
+        mesh.until("the cluster that was left is gone", async |_| {
+            let clusters = client.versions("dynamic_active_clusters").await?;
+            Ok(!clusters.iter().any(|(name, _)| *name == format!("shop/{from}:80")))
+        })
+        .await?;
+    }
     load.served(50).await?;
     load.finish().await.with_context(|| client.log())
 }
@@ -84,7 +95,8 @@ async fn scaling_from_5_to_1_and_back_fails_no_request() -> Result<()> {
         pods.push(pod);
     }
     let web = Pod::new("shop", "web-1", "web").calling("cart.shop:80");
-    let mesh = Mesh::start(&[("cart.yaml", service("shop", "cart", "http", 80, 8080)), (&web.file(), web.yaml())]).await?;
+    let mesh =
+        Mesh::start(&[("cart.yaml", service("shop", "cart", "http", 80, 8080)), (&web.file(), web.yaml())]).await?;
     for pod in &pods {
         mesh.write(&pod.file(), &pod.yaml())?;
     }
@@ -135,9 +147,7 @@ async fn an_account_more_or_less_behind_a_service_fails_no_request() -> Result<(
         load.served(50).await?;
         pair.mesh.write(&other.file(), &other.clone().unready().yaml())?;
         pair.mesh
-            .until("one endpoint", async |_| {
-                Ok(pair.client.counter(&["shop/cart_80.membership_total"]).await? == 1)
-            })
+            .until("one endpoint", async |_| Ok(pair.client.counter(&["shop/cart_80.membership_total"]).await? == 1))
             .await?;
         load.served(50).await?;
     }
@@ -188,14 +198,18 @@ async fn a_bad_edit_keeps_the_last_good_version_in_force_and_is_told() -> Result
         (forward_to("new").replace("port: 80", "port: 800000"), "800000"),
     ] {
         mesh.write("route.yaml", &broken)?;
-        mesh.until(&format!("{told} is told"), async |mesh| Ok(mesh.debug("/debug/findings").await?.to_string().contains(told)))
-            .await?;
+        mesh.until(&format!("{told} is told"), async |mesh| {
+            Ok(mesh.debug("/debug/findings").await?.to_string().contains(told))
+        })
+        .await?;
         load.answered_by("old").await?;
     }
     mesh.write("route.yaml", &forward_to("new"))?;
     load.answered_by("new").await?;
-    mesh.until("nothing is left to tell", async |mesh| Ok(!mesh.debug("/debug/findings").await?.to_string().contains("route.yaml")))
-        .await?;
+    mesh.until("nothing is left to tell", async |mesh| {
+        Ok(!mesh.debug("/debug/findings").await?.to_string().contains("route.yaml"))
+    })
+    .await?;
     load.finish().await.with_context(|| client.log())
 }
 
@@ -208,9 +222,11 @@ fn swap(link: &Path, target: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_a_symlink_may_be_swapped() -> Result<()> {
-    follow_a_swap("config-link", |folder| swap(&folder.join("config-link"), "one"), |folder| {
-        swap(&folder.join("config-link"), "two")
-    })
+    follow_a_swap(
+        "config-link",
+        |folder| swap(&folder.join("config-link"), "one"),
+        |folder| swap(&folder.join("config-link"), "two"),
+    )
     .await
 }
 
@@ -245,10 +261,8 @@ async fn follow_a_swap(
     let web = Pod::new("shop", "web-1", "web").calling("cart.shop:80");
     let pods = ["old", "new"].map(|name| Pod::new("shop", &format!("{name}-1"), name));
     let at = |pod: &Pod| SocketAddr::new(pod.ip(), 8080);
-    let _apps = [
-        App::at(at(&pods[0]), |_| reply(200, "old")).await?,
-        App::at(at(&pods[1]), |_| reply(200, "new")).await?,
-    ];
+    let _apps =
+        [App::at(at(&pods[0]), |_| reply(200, "old")).await?, App::at(at(&pods[1]), |_| reply(200, "new")).await?];
     let write = |folder: &Path, target: &str| -> Result<()> {
         fs::create_dir(folder)?;
         for name in ["cart", "old", "new"] {

@@ -130,7 +130,10 @@ async fn validate_says_file_line_field_and_what_is_accepted_by_exit_code_0_1_2()
         (with_policy("balancer: {type: RingHash}"), &["spec.balancer.hashKey", "header, cookie or source"]),
         (route("- backendRefs: [{name: not-there, port: 80}]"), &["not-there", "spec.rules[0].backendRefs[0]"]),
         (route("- matches: [{path: {type: Prefix, value: /}}]"), &["type", "Prefix", "PathPrefix"]),
-        (format!("{good}---\n{}", good.replace("port: 80,", "port: 81,")), &["a.yaml:1", "a.yaml:9", "Service/shop/cart"]),
+        (
+            format!("{good}---\n{}", good.replace("port: 80,", "port: 81,")),
+            &["a.yaml:1", "a.yaml:9", "Service/shop/cart"],
+        ),
     ];
     for (text, parts) in cases {
         let (code, told) = validate(&text)?;
@@ -157,7 +160,8 @@ async fn a_route_to_a_service_that_is_not_there_is_described_with_the_specs_reas
         ("lost.yaml", http_route("shop", "lost", "{kind: Service, name: nobody}", rules)),
     ])
     .await?;
-    let described: serde_json::Value = serde_json::from_str(&mesh.cli(&["describe", "HTTPRoute/shop/r", "-o", "json"])?)?;
+    let described: serde_json::Value =
+        serde_json::from_str(&mesh.cli(&["describe", "HTTPRoute/shop/r", "-o", "json"])?)?;
     let condition = |described: &serde_json::Value, kind: &str| -> Option<(bool, String)> {
         let conditions = described["parents"][0]["conditions"].as_array()?;
         let found = conditions.iter().find(|condition| condition["type"] == kind)?;
@@ -165,7 +169,8 @@ async fn a_route_to_a_service_that_is_not_there_is_described_with_the_specs_reas
     };
     assert_eq!(condition(&described, "Accepted"), Some((true, "Accepted".to_owned())), "{described:#}");
     assert_eq!(condition(&described, "ResolvedRefs"), Some((false, "BackendNotFound".to_owned())), "{described:#}");
-    let lost: serde_json::Value = serde_json::from_str(&mesh.cli(&["describe", "HTTPRoute/shop/lost", "-o", "json"])?)?;
+    let lost: serde_json::Value =
+        serde_json::from_str(&mesh.cli(&["describe", "HTTPRoute/shop/lost", "-o", "json"])?)?;
     assert_eq!(condition(&lost, "Accepted").map(|(holds, _)| holds), Some(false), "{lost:#}");
     let missing = mesh.cli(&["describe", "HTTPRoute/shop/none"]).unwrap_err().to_string();
     assert!(missing.contains("HTTPRoute/shop/none"), "{missing}");

@@ -14,7 +14,7 @@ use byrnie_tests::{
     mesh::Mesh,
     objects::{Pod, peer_policy, service},
     pair::Pair,
-    sidecar::Sidecar,
+    sidecar::{Sidecar, Variant},
     tcp::{self, TcpApp},
 };
 use bytes::Bytes;
@@ -40,6 +40,30 @@ async fn a_request_over_the_pair_carries_both_identities() -> Result<()> {
     assert!(parts.contains(&"By=spiffe://cluster.local/ns/shop/sa/cart"), "{certificate}");
     assert!(parts.contains(&"URI=spiffe://cluster.local/ns/shop/sa/web"), "{certificate}");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sidecars_that_ask_for_the_state_of_the_world_are_served_alike() -> Result<()> {
+    let app = App::named("cart").await?;
+    let web = Pod::new("shop", "web-1", "web").calling("cart.shop:80");
+    let cart = Pod::new("shop", "cart-1", "cart").serving(8080, app.address());
+    let mesh = Mesh::start(&[
+        ("cart.yaml", service("shop", "cart", "http", 80, 8080)),
+        (&web.file(), web.yaml()),
+        (&cart.file(), cart.yaml()),
+    ])
+    .await?;
+    let _server = Sidecar::speaking(Variant::Sotw, &mesh, &cart.workload()).await?;
+    let client = Sidecar::speaking(Variant::Sotw, &mesh, &web.workload()).await?;
+    let answer = http::get(web.upstream("cart.shop:80"), "cart.shop", "/").await?;
+    assert_eq!((answer.status, &*answer.body), (200, "cart"));
+    assert!(app.asked()[0].header("x-forwarded-client-cert").is_some_and(|text| text.contains("sa/web")));
+    mesh.remove("cart.yaml")?;
+    mesh.until("what is gone is taken away", async |_| {
+        let clusters = client.versions("dynamic_active_clusters").await?;
+        Ok(!clusters.iter().any(|(name, _)| name == "shop/cart:80"))
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -198,7 +198,8 @@ async fn grpc_and_tcp_health_checks_work_over_mutual_tls() -> Result<()> {
     })
     .await?;
     let tcp = TcpApp::echo("").await?;
-    for (protocol, at, check) in [("grpc", grpc.address(), "grpc: {service: cart}"), ("tcp", tcp.address(), "tcp: {}")] {
+    for (protocol, at, check) in [("grpc", grpc.address(), "grpc: {service: cart}"), ("tcp", tcp.address(), "tcp: {}")]
+    {
         let pair = Pair::start(protocol, at).await?;
         TcpStream::connect(pair.upstream()).await?;
         let check = format!("healthCheck: {{{check}, interval: 100ms, timeout: 100ms}}");
@@ -260,7 +261,10 @@ async fn a_cookie_with_a_lifetime_is_given_to_those_who_have_none() -> Result<()
     let cookie = given.split(';').next().unwrap_or_default().replace('"', "");
     for _ in 0..12 {
         let answer = shop.send(Method::GET, "cart", "/", &[("cookie", &cookie)]).await?;
-        assert_eq!((answer.body, answer.headers.iter().any(|(name, _)| name == "set-cookie")), (first.body.clone(), false));
+        assert_eq!(
+            (answer.body, answer.headers.iter().any(|(name, _)| name == "set-cookie")),
+            (first.body.clone(), false)
+        );
     }
     Ok(())
 }
@@ -275,7 +279,8 @@ async fn every_balancer_reaches_every_endpoint() -> Result<()> {
                 let clusters = shop.client.config("dynamic_active_clusters").await?;
                 let of_cart = clusters.iter().find(|one| one["cluster"]["name"] == "shop/cart:80");
                 // Round robin is Envoy's default, which a dump leaves out.
-                let policy = of_cart.map(|one| one["cluster"]["lb_policy"].as_str().unwrap_or("ROUND_ROBIN").to_owned());
+                let policy =
+                    of_cart.map(|one| one["cluster"]["lb_policy"].as_str().unwrap_or("ROUND_ROBIN").to_owned());
                 Ok(policy.as_deref() == Some(name))
             })
             .await?;

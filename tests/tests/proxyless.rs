@@ -28,8 +28,9 @@ struct Client {
 impl Client {
     fn start(mesh: &Mesh, workload: &str, target: &str) -> Result<Self> {
         let xds = mesh.xds().to_string();
-        let bootstrap =
-            Command::new(byrnie()?).args(["bootstrap", "grpc", "--workload", workload, "--xds-address", &xds]).output()?;
+        let bootstrap = Command::new(byrnie()?)
+            .args(["bootstrap", "grpc", "--workload", workload, "--xds-address", &xds])
+            .output()?;
         ensure!(bootstrap.status.success(), "{}", String::from_utf8_lossy(&bootstrap.stderr));
         let file = mesh.folder().join(format!("{}.grpc.json", workload.replace('/', "-")));
         fs::write(&file, bootstrap.stdout)?;

@@ -10,7 +10,7 @@ use byrnie_tests::{
     mesh::Mesh,
     objects::{Pod, http_route, service},
     pair::Pair,
-    sidecar::Sidecar,
+    sidecar::{Sidecar, Variant},
 };
 
 const KINDS: [&str; 3] = ["dynamic_active_clusters", "dynamic_listeners", "dynamic_route_configs"];
@@ -32,7 +32,8 @@ async fn sent(mesh: &Mesh) -> Result<BTreeMap<String, u64>> {
 async fn snapshot(mesh: &Mesh) -> Result<Vec<String>> {
     let all = mesh.debug("/debug/snapshot").await?;
     let line = |one: &serde_json::Value| format!("{} {} {} {}", one["kind"], one["name"], one["view"], one["version"]);
-    let mut lines: Vec<_> = all.as_array().context("a list")?.iter().filter(|one| one["kind"] != "SDS").map(line).collect();
+    let mut lines: Vec<_> =
+        all.as_array().context("a list")?.iter().filter(|one| one["kind"] != "SDS").map(line).collect();
     lines.sort();
     Ok(lines)
 }
@@ -139,9 +140,11 @@ async fn an_envoy_started_while_the_control_plane_is_away_is_ready_when_it_is_ba
     .await?;
     let _server = Sidecar::start(&mesh, &cart.workload()).await?;
     mesh.kill();
-    let mut client = Sidecar::launch(&mesh, &web.workload())?;
-    mesh.until("envoy runs and has tried", async |_| Ok(client.counter(&["cluster.", "upstream_cx_connect_fail"]).await? > 0))
-        .await?;
+    let mut client = Sidecar::launch(Variant::Delta, &mesh, &web.workload())?;
+    mesh.until("envoy runs and has tried", async |_| {
+        Ok(client.counter(&["cluster.", "upstream_cx_connect_fail"]).await? > 0)
+    })
+    .await?;
     assert_eq!(http::get(client.admin(), "localhost", "/ready").await?.status, 503);
     mesh.restart().await?;
     client.until_ready().await?;

@@ -1,11 +1,6 @@
 //! Who subscribed to what: a change is told to those alone whom it concerns.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    task::Waker,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, task::Waker, time::Instant};
 
 use byrnie_proto::Kind;
 use byrnie_snapshot::Change;

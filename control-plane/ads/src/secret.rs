@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::SystemTime};
 
 use byrnie_identity::{Account, TrustBundle};
+use byrnie_model::WorkloadName;
 use byrnie_proto::{
     Kind,
     envoy::envoy::{
@@ -17,11 +18,13 @@ use byrnie_snapshot::{
 
 /// Who makes secrets: the certificate authority.
 pub trait Secrets: Send + Sync + 'static {
-    /// A new certificate with its key for this account. It goes to one stream and is kept nowhere else.
+    /// A new certificate with its key for this account, which `workload` was admitted with. It goes to one stream and is
+    /// kept nowhere else. Streams live long: whether the workload is still there, and still of that account, is asked
+    /// here again.
     ///
     /// # Errors
     /// The text goes to the logs and to the client; it is tried again later.
-    fn leaf(&self, account: &Account) -> Result<LeafSecret, String>;
+    fn leaf(&self, workload: &WorkloadName, account: &Account) -> Result<LeafSecret, String>;
 
     /// The roots that peers are checked against.
     fn trust(&self) -> TrustBundle;

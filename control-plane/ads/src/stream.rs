@@ -323,7 +323,7 @@ impl Live {
         if name == TRUST_SECRET {
             self.connection.session().on_secret(secret::trust(&shared.secrets.trust()));
         } else if name == WORKLOAD_SECRET {
-            let renew_in = match shared.secrets.leaf(account) {
+            let renew_in = match shared.secrets.leaf(&self.connection.client.workload, account) {
                 Ok(leaf) => {
                     self.connection.session().on_secret(leaf.resource());
                     let left = leaf.renew_at.duration_since(SystemTime::now()).unwrap_or_default();

@@ -1,5 +1,8 @@
 //! What users are told of their mistakes, word for word.
 
+// Helpers of tests are tests.
+#![allow(clippy::unwrap_used)]
+
 use byrnie_source::check_text;
 
 /// What is told of a YAML text, without the file's name.

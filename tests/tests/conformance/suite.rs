@@ -101,7 +101,13 @@ fn go_test(name: &str, source: &str) -> Result<GoTest> {
         let (of_consumer, of_rewrite) = (source[..at].ends_with("consumerCases := []"), name.contains("rewrite"));
         let list = if let Value::Array(list) = literal { list } else { vec![literal] };
         for one in list {
-            let case = serde_json::from_value(one.clone()).with_context(|| one.to_string())?;
+            let mut case: Case = serde_json::from_value(one.clone()).with_context(|| one.to_string())?;
+            // One test holds its host in a variable.
+            if let Some(variable) = case.request.host["expression"].as_str()
+                && let Some(text) = literals(source, &format!("\t{variable} :=")).next()
+            {
+                case.request.host = text?;
+            }
             cases.push(Case { of_consumer, of_rewrite, ..case });
         }
     }

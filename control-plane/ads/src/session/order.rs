@@ -69,6 +69,17 @@ impl Session {
     }
 
     fn news(&mut self, kind: Kind, snapshot: &Snapshot, now: Instant) -> Option<Response> {
+        loop {
+            let suspects = self.of(kind).suspects.len();
+            let response = self.some_news(kind, snapshot, now);
+            // A group of suspects of which nothing is left must not hold back what waits behind it.
+            if response.is_some() || self.of(kind).suspects.len() == suspects {
+                return response;
+            }
+        }
+    }
+
+    fn some_news(&mut self, kind: Kind, snapshot: &Snapshot, now: Instant) -> Option<Response> {
         let subscription = self.of(kind);
         if !subscription.has_news() || subscription.flights.wait_until(now).is_some() {
             return None;

@@ -11,6 +11,8 @@ use crate::{
 /// What one parentRef of a route is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParentStatus {
+    /// Its place in `spec.parentRefs`.
+    pub index: usize,
     /// The parentRef, as written.
     pub parent: ParentRef,
     /// `Accepted`, `ResolvedRefs`, and `PartiallyInvalid` where due.
@@ -43,7 +45,7 @@ pub fn status(world: &World, route: &Route) -> Vec<ParentStatus> {
         };
         let partial = accepted.holds.then(|| partially_invalid(&refused)).flatten();
         let conditions = [accepted, resolved.clone()].into_iter().chain(partial).collect();
-        Some(ParentStatus { parent: parent.clone(), conditions })
+        Some(ParentStatus { index, parent: parent.clone(), conditions })
     });
     told.collect()
 }

@@ -177,7 +177,11 @@ fn a_pod_behind_a_slice_is_found_by_reference_or_address() {
     mesh.put(&[service(json!({"ports": [{"port": 80}]})), slice("cart-1", ports, endpoints)]);
     assert_eq!(mesh.endpoints(), ["10.0.0.1:8080 Ready - -", "10.0.0.2:8080 Ready - -"]);
     let injected = ("/metadata/annotations", json!({"byrnie.io/status": "injected"}));
-    mesh.put(&[with(pod("a", "10.0.0.1"), &[injected.clone()]), with(pod("b", "10.0.0.2"), &[injected]), node("z1")]);
+    mesh.put(&[
+        with(pod("a", "10.0.0.1"), std::slice::from_ref(&injected)),
+        with(pod("b", "10.0.0.2"), &[injected]),
+        node("z1"),
+    ]);
     assert_eq!(mesh.endpoints(), ["10.0.0.1:8080 Ready cart z1", "10.0.0.2:8080 Ready cart z1"]);
     mesh.put(&[node("z2")]);
     assert_eq!(mesh.endpoints(), ["10.0.0.1:8080 Ready cart z2", "10.0.0.2:8080 Ready cart z2"]);
@@ -203,7 +207,7 @@ fn of_two_families_the_service_s_first_is_called() {
     let of = |families: Value| {
         let mut mesh = Mesh::default();
         let service = with(selecting(json!([{"port": 80}])), &[("/spec/ipFamilies", families)]);
-        mesh.put(&[service, with(pod("a", "10.0.0.1"), &[both.clone()]), pod("b", "10.0.0.2")]);
+        mesh.put(&[service, with(pod("a", "10.0.0.1"), std::slice::from_ref(&both)), pod("b", "10.0.0.2")]);
         mesh.endpoints()
     };
     assert_eq!(of(json!(["IPv6", "IPv4"])), ["10.0.0.2:80 Ready - -", "[fd00::1]:80 Ready - -"]);

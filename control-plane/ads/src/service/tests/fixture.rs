@@ -8,7 +8,7 @@ use std::{
 };
 
 use byrnie_identity::{Account, TrustBundle, TrustDomain};
-use byrnie_model::{ObjectKind, Origin};
+use byrnie_model::{ObjectKind, Origin, WorkloadName};
 use byrnie_proto::{
     Kind,
     envoy::{
@@ -65,7 +65,7 @@ pub struct TestSecrets {
 }
 
 impl Secrets for TestSecrets {
-    fn leaf(&self, account: &Account) -> Result<LeafSecret, String> {
+    fn leaf(&self, _: &WorkloadName, account: &Account) -> Result<LeafSecret, String> {
         let number = self.issued.fetch_add(1, Ordering::SeqCst);
         Ok(LeafSecret {
             chain_pem: format!("certificate {number} of {}", account.name()),

@@ -118,6 +118,28 @@ fn rule_05_a_full_response_keeps_the_last_good_version_of_a_refused_resource() {
 }
 
 #[test]
+fn rule_05_a_suspect_that_nobody_wants_any_more_holds_back_nothing() {
+    let mut peer = Peer::new(Delta);
+    peer.put(Cluster, "a", "1", &[]);
+    peer.put(Cluster, "b", "1", &[]);
+    peer.want(Cluster, &["a", "b"]);
+    let sent = peer.drain();
+    peer.answer(&sent[0], Some("something is bad"));
+    peer.unwant(Cluster, &["a"]);
+    assert_eq!(peer.sent(), ["CDS +b"]);
+}
+
+#[test]
+fn a_name_that_is_gone_and_not_told_yet_is_missing_and_not_sent_beside() {
+    let mut peer = Peer::new(Sotw);
+    peer.put(Route, "a", "1", &[]);
+    peer.want(Route, &["*", "a"]);
+    // The hub shows a snapshot before it tells what changed.
+    peer.snapshot.remove(&byrnie_snapshot::View::Common, Route, "a");
+    assert_eq!(peer.sent(), ["RDS !a"]);
+}
+
+#[test]
 fn rule_05_grpc_keeps_the_valid_resources_itself() {
     let mut peer = Peer::of(Sotw, Dialect::Grpc);
     peer.put_cluster("a", "1");
