@@ -334,6 +334,7 @@ async fn a_limit_of_requests_turns_more_away_at_once() -> Result<()> {
 async fn a_connect_timeout_bounds_each_try() -> Result<()> {
     let pod = Pod::new("shop", "cart-1", "cart");
     let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
     socket.bind(SocketAddr::new(pod.ip(), 8080))?;
     let listener = socket.listen(1)?;
     // A queue that is full and never emptied: who connects now gets no answer at all.

@@ -152,11 +152,15 @@ impl Session {
 
     fn answer_missing(&mut self, kind: Kind, name: &Arc<str>, sent: Sent, draft: &mut Draft) {
         let denied = kind == Kind::Secret && self.denial.is_some();
-        if self.protocol == Protocol::Delta {
+        let takes_back = self.protocol == Protocol::Delta;
+        // Said of a name that a wildcard has yet to send for the first time, this takes it off that list.
+        if takes_back || matches!(sent, Sent::Nothing) {
+            self.of_mut(kind).held.record(name, Sent::Nothing);
+        }
+        if takes_back {
             if let Sent::This(old) = sent {
                 draft.replaced.push(old);
             }
-            self.of_mut(kind).held.record(name, Sent::Nothing);
             draft.removed.push(name.clone());
         }
         // In delta `removed_resources` says NOT_FOUND already.
