@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// Why a port could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -18,9 +18,21 @@ pub struct BindError {
     pub source: io::Error,
 }
 
+/// Connections that wait to be accepted: a fleet that comes back does so all at once, and what overflows the queue is
+/// reset. The kernel cuts this to `net.core.somaxconn`, whose default it is.
+const BACKLOG: u32 = 4096;
+
 /// Binds `address`; `flag` is the option that chooses another, for the error.
 pub async fn bind(purpose: &'static str, flag: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError { purpose, address, flag, source })
+    listen(address).map_err(|source| BindError { purpose, address, flag, source })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart need not wait for connections of its predecessor to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn remedy(error: &io::Error, flag: &str) -> String {

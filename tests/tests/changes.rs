@@ -1,8 +1,14 @@
 //! Changes under load: no request fails on the way. And what happens when the directory itself is changed or broken.
 
-use std::{fs, net::SocketAddr, os::unix::fs::symlink, path::Path};
+use std::{
+    fs,
+    net::SocketAddr,
+    os::unix::fs::symlink,
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use byrnie_tests::{
     app::{App, reply},
     http,
@@ -10,6 +16,7 @@ use byrnie_tests::{
     mesh::Mesh,
     objects::{Pod, http_route, peer_policy, service},
     pair::Pair,
+    shop::Shop,
     sidecar::{Sidecar, Variant},
 };
 
@@ -211,6 +218,29 @@ async fn a_bad_edit_keeps_the_last_good_version_in_force_and_is_told() -> Result
     })
     .await?;
     load.finish().await.with_context(|| client.log())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_reaches_requests_within_100_ms_however_the_file_is_written() -> Result<()> {
+    let shop = Shop::start(&["cart", "old", "new"], &[("route.yaml", forward_to("old"))]).await?;
+    let path = shop.mesh.config().join("route.yaml");
+    for way in ["in place", "by rename"] {
+        // The quickest of several: other tests share this machine.
+        let mut quickest = Duration::MAX;
+        for target in ["new", "old", "new", "old", "new", "old"] {
+            let started = Instant::now();
+            match way {
+                "in place" => fs::write(&path, forward_to(target))?,
+                _ => shop.mesh.write("route.yaml", &forward_to(target))?,
+            }
+            while shop.get("cart", "/").await?.body != target {
+                ensure!(started.elapsed() < Duration::from_secs(20), "{way}: {target} is never called");
+            }
+            quickest = quickest.min(started.elapsed());
+        }
+        assert!(quickest < Duration::from_millis(100), "{way}: {quickest:?}");
+    }
+    Ok(())
 }
 
 /// Points `link` elsewhere in one step.

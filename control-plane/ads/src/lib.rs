@@ -8,6 +8,7 @@
 //! The control plane gives a [`Gate`] (who is let in) and [`Secrets`] (the certificate authority), serves
 //! [`Ads::routes`], and shows [`Hub::clients`], [`Hub::dump`] and [`Hub::figures`].
 
+mod body;
 mod client_status;
 mod connection;
 mod counters;

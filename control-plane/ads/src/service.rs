@@ -2,9 +2,7 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
     marker::PhantomData,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -14,23 +12,20 @@ use byrnie_proto::{
     Kind,
     envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
 };
+use http::{HeaderValue, header::CONTENT_TYPE};
 use tonic::{
-    Request, Response, Status, Streaming,
-    body::Body,
-    codegen::{Service, http},
-    server::{Grpc, NamedService, StreamingService},
-    service::Routes,
-    transport::Server,
+    Request, Status, Streaming, body::Body, codegen::Service, metadata::MetadataMap, server::NamedService,
+    service::Routes, transport::Server,
 };
 
 use crate::{
+    body::ResponseBody,
     gate::Gate,
     hub::Hub,
     incoming::Incoming,
     secret::Secrets,
-    session,
     stream::{DiscoveryStream, Door, Shared},
-    wire::DiscoveryCodec,
+    wire::RequestDecoder,
 };
 
 /// The largest request: a list of 100,000 names is about 2 MB.
@@ -135,7 +130,7 @@ impl<A: Api> NamedService for Discovery<A> {
 impl<A: Api> Service<http::Request<Body>> for Discovery<A> {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -146,45 +141,28 @@ impl<A: Api> Service<http::Request<Body>> for Discovery<A> {
         let shared = self.shared.clone();
         let method = request.uri().path().rsplit('/').next().unwrap_or_default();
         if method == stream {
-            Box::pin(async move { Ok(serve::<DiscoveryRequest>(shared, A::ONLY, request).await) })
+            std::future::ready(Ok(serve::<DiscoveryRequest>(shared, A::ONLY, request)))
         } else if method == delta {
-            Box::pin(async move { Ok(serve::<DeltaDiscoveryRequest>(shared, A::ONLY, request).await) })
+            std::future::ready(Ok(serve::<DeltaDiscoveryRequest>(shared, A::ONLY, request)))
         } else {
             let known = !fetch.is_empty() && method == fetch;
             let why = if known { "polling is not served" } else { "there is no such method" };
             let status = Status::unimplemented(format!("{}/{method}: {why}; {stream} and {delta} are", A::NAME));
-            Box::pin(async move { Ok(status.into_http()) })
+            std::future::ready(Ok(status.into_http()))
         }
     }
 }
 
-async fn serve<R: Incoming>(
-    shared: Arc<Shared>,
-    only: Option<Kind>,
-    request: http::Request<Body>,
-) -> http::Response<Body> {
-    let mut grpc = Grpc::new(DiscoveryCodec::<R>::default()).max_decoding_message_size(REQUEST_LIMIT);
-    grpc.streaming(Method { shared, only, request: PhantomData::<R> }, request).await
-}
-
-/// One method of one service.
-struct Method<R> {
-    shared: Arc<Shared>,
-    only: Option<Kind>,
-    request: PhantomData<R>,
-}
-
-impl<R: Incoming> StreamingService<R> for Method<R> {
-    type Response = session::Response;
-    type ResponseStream = DiscoveryStream<R>;
-    type Future = std::future::Ready<Result<Response<Self::ResponseStream>, Status>>;
-
-    fn call(&mut self, request: Request<Streaming<R>>) -> Self::Future {
-        let peer = request.remote_addr();
-        let (metadata, extensions, requests) = request.into_parts();
-        let door = Door { metadata, extensions, peer };
-        std::future::ready(Ok(Response::new(DiscoveryStream::new(self.shared.clone(), requests, self.only, door))))
-    }
+fn serve<R: Incoming>(shared: Arc<Shared>, only: Option<Kind>, request: http::Request<Body>) -> http::Response<Body> {
+    let (head, body) = request.into_parts();
+    let requests = Streaming::new_request(RequestDecoder::<R>::default(), body, None, Some(REQUEST_LIMIT));
+    let request = Request::from_parts(MetadataMap::from_headers(head.headers), head.extensions, ());
+    let peer = request.remote_addr();
+    let (metadata, extensions, ()) = request.into_parts();
+    let stream = DiscoveryStream::new(shared, requests, only, Door { metadata, extensions, peer });
+    let mut response = http::Response::new(Body::new(ResponseBody::new(stream)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
 }
 
 #[cfg(test)]

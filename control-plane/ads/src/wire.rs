@@ -12,37 +12,19 @@ use prost::{
 };
 use tonic::{
     Status,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codec::{DecodeBuf, Decoder},
 };
 
 use crate::session::{Protocol, ResourceError, Response};
 
-/// Reads requests by the generated types, writes [`Response`]s by hand.
-pub(crate) struct DiscoveryCodec<R>(PhantomData<R>);
+/// Reads requests by the generated types.
+pub(crate) struct RequestDecoder<R>(PhantomData<R>);
 
-impl<R> Default for DiscoveryCodec<R> {
+impl<R> Default for RequestDecoder<R> {
     fn default() -> Self {
         Self(PhantomData)
     }
 }
-
-impl<R: Message + Default + 'static> Codec for DiscoveryCodec<R> {
-    type Encode = Response;
-    type Decode = R;
-    type Encoder = ResponseEncoder;
-    type Decoder = RequestDecoder<R>;
-
-    fn encoder(&mut self) -> ResponseEncoder {
-        ResponseEncoder
-    }
-
-    fn decoder(&mut self) -> RequestDecoder<R> {
-        RequestDecoder(PhantomData)
-    }
-}
-
-/// See [`DiscoveryCodec`].
-pub(crate) struct RequestDecoder<R>(PhantomData<R>);
 
 impl<R: Message + Default> Decoder for RequestDecoder<R> {
     type Item = R;
@@ -51,20 +33,6 @@ impl<R: Message + Default> Decoder for RequestDecoder<R> {
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<R>, Status> {
         let unreadable = |error| Status::invalid_argument(format!("the discovery request cannot be read: {error}"));
         R::decode(source).map(Some).map_err(unreadable)
-    }
-}
-
-/// See [`DiscoveryCodec`].
-pub(crate) struct ResponseEncoder;
-
-impl Encoder for ResponseEncoder {
-    type Item = Response;
-    type Error = Status;
-
-    fn encode(&mut self, response: Response, target: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        target.reserve(encoded_len(&response));
-        encode(&response, target);
-        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::{cell::RefCell, fmt};
 
+use crate::findings::Severity;
+
 /// A path through an object: `spec.rules[0].matches[0].path.type`, `metadata.annotations[byrnie.io/inbound]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath(pub(crate) Vec<Segment>);
@@ -13,10 +15,11 @@ pub(crate) enum Segment {
     Index(usize),
 }
 
-/// Something that makes an object unusable, and where.
+/// Something to tell of an object, and where; an [`Severity::Error`] makes it unusable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub path: FieldPath,
+    pub severity: Severity,
     pub message: String,
 }
 
@@ -90,7 +93,12 @@ impl<'a> Cursor<'a> {
 
     /// Notes that what stands here cannot be used.
     pub(crate) fn refuse(&self, message: impl Into<String>) {
-        self.faults.0.borrow_mut().push(Fault { path: self.path(), message: message.into() });
+        self.tell(Severity::Error, message);
+    }
+
+    /// Tells of what stands here.
+    pub(crate) fn tell(&self, severity: Severity, message: impl Into<String>) {
+        self.faults.0.borrow_mut().push(Fault { path: self.path(), severity, message: message.into() });
     }
 
     /// Refuses lists that are longer than the schema allows.

@@ -9,6 +9,7 @@ pub mod core;
 pub mod meta;
 pub mod pod;
 mod policy;
+mod re2;
 mod route;
 pub mod scalar;
 pub mod service;
@@ -26,7 +27,10 @@ use serde_json::Value;
 
 use self::meta::{Bare, Loose, Meta, Strict};
 pub use self::{pod::Pod, service::Service, slice::Slice};
-use crate::field::{Fault, Faults, FieldPath};
+use crate::{
+    field::{Cursor, Fault, Faults, FieldPath},
+    findings::Severity,
+};
 
 /// One object, checked. All that is large is shared: there are as many of these as objects.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,12 +130,22 @@ pub(crate) fn reference(kind: ObjectKind, value: &Value) -> Option<ObjectRef> {
     Some(ObjectRef { kind, namespace: namespace.into(), name: name.into() })
 }
 
-/// Reads and checks an object of a known kind.
-pub(crate) fn read(kind: ObjectKind, value: &Value) -> Result<Object, Vec<Fault>> {
+/// Reads and checks an object of a known kind; there is none where something is an error.
+pub(crate) fn read(kind: ObjectKind, value: &Value) -> (Option<Object>, Vec<Fault>) {
     let faults = Faults::default();
-    let at = faults.root();
+    match checked(kind, value, faults.root()) {
+        Ok(object) => {
+            let told = faults.into_vec();
+            let is_usable = told.iter().all(|fault| fault.severity != Severity::Error);
+            (is_usable.then_some(object), told)
+        }
+        Err(fault) => (None, vec![fault]),
+    }
+}
+
+fn checked(kind: ObjectKind, value: &Value, at: Cursor<'_>) -> Result<Object, Fault> {
     let checked = |meta: &Meta| meta.check(kind, at.key("metadata"));
-    let object = match kind {
+    Ok(match kind {
         ObjectKind::Namespace | ObjectKind::Node | ObjectKind::ServiceAccount => {
             let Bare { metadata } = typed(value)?;
             checked(&metadata);
@@ -183,14 +197,15 @@ pub(crate) fn read(kind: ObjectKind, value: &Value) -> Result<Object, Vec<Fault>
             checked(&object.metadata);
             Object::MeshConfig(Arc::new(policy::mesh::read(&object, at)))
         }
-    };
-    let faults = faults.into_vec();
-    if faults.is_empty() { Ok(object) } else { Err(faults) }
+    })
 }
 
-fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Vec<Fault>> {
-    serde_path_to_error::deserialize(value)
-        .map_err(|error| vec![Fault { path: FieldPath::from(error.path()), message: error.inner().to_string() }])
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Fault> {
+    serde_path_to_error::deserialize(value).map_err(|error| Fault {
+        path: FieldPath::from(error.path()),
+        severity: Severity::Error,
+        message: error.inner().to_string(),
+    })
 }
 
 fn fault(field: &str, message: String) -> Fault {

@@ -3,7 +3,7 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used)]
 
-use byrnie_source::check_text;
+use byrnie_source::{Severity, check_text};
 
 /// What is told of a YAML text, without the file's name.
 fn told(text: &str) -> Vec<String> {
@@ -365,4 +365,49 @@ fn any_bytes_are_taken() {
             check_text("x.json", &seed[..end]);
         }
     }
+}
+
+#[test]
+fn an_annotation_that_nobody_reads_is_a_warning_that_names_the_accepted_ones() {
+    let pod = |annotation: &str| {
+        let text = format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    {annotation}\n");
+        let finding = check_text("x.yaml", text.as_bytes()).pop();
+        finding.map(|finding| (finding.severity, finding.to_string().replacen("x.yaml:6: Pod/default/p: ", "", 1)))
+    };
+    for slip in ["byrnie.io/inbounds", "byrnie.io/upstream", "byrnie.io/Inbound"] {
+        let message = format!(
+            "metadata.annotations[{slip}]: is read by nothing: byrnie.io/inbound, byrnie.io/upstreams and \
+             byrnie.io/status are accepted"
+        );
+        assert_eq!(pod(&format!("{slip}: 127.0.1.10:8080=127.0.0.1:18080")), Some((Severity::Warning, message)));
+    }
+    for later in ["byrnie.io/inject", "byrnie.io/proxy", "byrnie.io/uses"] {
+        let message = format!("metadata.annotations[{later}]: is known and not in force yet");
+        assert_eq!(pod(&format!("{later}: x")), Some((Severity::Note, message)));
+    }
+    assert_eq!(pod("byrnie.io/inbound: 127.0.1.10:8080=127.0.0.1:18080"), None);
+    assert_eq!(pod("byrnie.io/status: injected"), None);
+    assert_eq!(pod("example.com/inbounds: x"), None);
+}
+
+#[test]
+fn a_pod_with_a_warning_is_in_force_and_its_faults_are_told_beside_the_warning() {
+    let head = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    byrnie.io/upstream: x\n";
+    let good = byrnie_source::read_texts("x.yaml", [head.as_bytes()]).pop().unwrap();
+    let is_there = |update: &byrnie_model::Update| matches!(update, byrnie_model::Update::Workload(_, Some(_)));
+    assert!(good.updates.iter().any(is_there), "{:?}", good.updates);
+    assert_eq!(good.findings.len(), 1);
+    let bad = check_text("x.yaml", format!("{head}    byrnie.io/inbound: y\n").as_bytes());
+    let severities: Vec<_> = bad.iter().map(|finding| finding.severity).collect();
+    assert_eq!(severities, [Severity::Warning, Severity::Error], "{bad:?}");
+}
+
+#[test]
+fn a_namespace_of_an_object_that_has_none_is_a_warning() {
+    let text = "apiVersion: mesh.byrnie.io/v1alpha1\nkind: MeshConfig\nmetadata:\n  name: default\n  namespace: shop\nspec: {}\n";
+    let findings = check_text("x.yaml", text.as_bytes());
+    let told: Vec<_> = findings.iter().map(|finding| (finding.severity, finding.to_string())).collect();
+    let message = "x.yaml:5: MeshConfig/default: metadata.namespace: found \"shop\", which is ignored: a MeshConfig belongs \
+                   to no namespace and holds for the whole mesh";
+    assert_eq!(told, [(Severity::Warning, message.to_owned())]);
 }

@@ -152,15 +152,11 @@ impl Session {
 
     fn answer_missing(&mut self, kind: Kind, name: &Arc<str>, sent: Sent, draft: &mut Draft) {
         let denied = kind == Kind::Secret && self.denial.is_some();
-        let takes_back = self.protocol == Protocol::Delta;
-        // Said of a name that a wildcard has yet to send for the first time, this takes it off that list.
-        if takes_back || matches!(sent, Sent::Nothing) {
-            self.of_mut(kind).held.record(name, Sent::Nothing);
-        }
-        if takes_back {
+        if self.protocol == Protocol::Delta {
             if let Sent::This(old) = sent {
                 draft.replaced.push(old);
             }
+            self.of_mut(kind).held.record(name, Sent::Nothing);
             draft.removed.push(name.clone());
         }
         // In delta `removed_resources` says NOT_FOUND already.
@@ -219,7 +215,10 @@ impl Session {
             None => {
                 for name in self.of(kind).held.subscribed() {
                     match self.target(kind, &name, sight) {
-                        Some(target) => all.push(target),
+                        Some(target) => {
+                            self.of_mut(kind).leaving.remove(&name);
+                            all.push(target);
+                        }
                         // Gone this very moment, so that no change told it yet: it leaves like any other.
                         None if freed.contains(&name) || kind == Kind::Listener => {}
                         None => {

@@ -129,8 +129,11 @@ impl Session {
         if freed.is_empty() {
             return None;
         }
+        let sight = &snapshot.sight(&self.client, kind);
+        self.absorb(kind, sight);
         let draft = if self.is_full(kind) {
-            self.full(kind, freed, &snapshot.sight(&self.client, kind), now)
+            self.sift(kind, sight, now);
+            self.full(kind, freed, sight, now)
         } else {
             let mut draft = Draft::default();
             self.take_away(kind, freed, &mut draft);
@@ -139,12 +142,11 @@ impl Session {
         Some(self.launch(kind, draft, now))
     }
 
-    /// Lets a wildcard see the snapshot as it is now.
+    /// Lets a wildcard see the snapshot as it is now, whether that was told already or not: a response must not speak of
+    /// another one, or what changes back before it is told goes unseen. Costs nothing where it is the same.
     fn absorb(&mut self, kind: Kind, sight: &Sight) {
-        if !std::mem::take(&mut self.of_mut(kind).moved) {
-            return;
-        }
         let subscription = self.of_mut(kind);
+        subscription.moved = false;
         for name in subscription.held.advance(sight) {
             subscription.due.entry(name).or_insert(false);
         }
@@ -210,9 +212,8 @@ impl Session {
         let leaving = std::mem::take(&mut self.of_mut(kind).leaving);
         let mut stay = leaving.clone();
         for (name, since) in leaving {
-            // It came back this very moment; the change that tells so is on its way.
+            // It came back this very moment; the change that tells so is on its way and ends the leaving.
             if self.target(kind, &name, &sight).is_some() {
-                stay.remove(&name);
                 continue;
             }
             let overdue = since + self.leave_limit(kind, &name) <= now;

@@ -70,8 +70,7 @@ impl Catalog {
         match documents::split(text, format) {
             Ok(documents) => self.put_documents(path, &documents, format),
             Err(fault) => {
-                let line = fault.line;
-                self.hold(path, Told { line, column: fault.column, field: None, message: fault.message });
+                self.hold(path, Told { column: fault.column, ..Told::fault(fault.line, fault.message) });
             }
         }
     }
@@ -176,8 +175,8 @@ impl Catalog {
         for document in &kept {
             for item in &document.parsed.items {
                 let definition = match &item.content {
-                    Ok(object) => Some(object.clone()),
-                    Err(_) => good.get(&item.object).map(|(_, object)| object.clone()),
+                    Some(object) => Some(object.clone()),
+                    None => good.get(&item.object).map(|(_, object)| object.clone()),
                 };
                 objects.insert(item.object.clone());
                 self.define(&item.object, (path.clone(), document.line + item.line), definition);
@@ -225,7 +224,7 @@ impl Catalog {
     fn note(&mut self, path: &Arc<Path>, documents: &[Kept]) {
         for document in documents {
             let parsed = &document.parsed;
-            if !parsed.faults.is_empty() || parsed.items.iter().any(|item| item.content.is_err()) {
+            if !parsed.faults.is_empty() || parsed.items.iter().any(|item| !item.told.is_empty()) {
                 self.told.insert(path.clone());
             }
             for (kind, line) in &parsed.unknown {
@@ -270,7 +269,7 @@ impl File {
             findings.push(Finding {
                 place: Some(Place { file: PathBuf::from(path), line }),
                 column: told.column,
-                severity: Severity::Error,
+                severity: told.severity,
                 object: object.cloned(),
                 field: told.field.clone(),
                 message: told.message.clone(),
@@ -284,7 +283,7 @@ impl File {
                 tell(None, document.line + told.line, told);
             }
             for item in &document.parsed.items {
-                for told in item.content.as_ref().err().into_iter().flatten() {
+                for told in &item.told {
                     tell(Some(&item.object), document.line + told.line, told);
                 }
             }

@@ -188,7 +188,7 @@ impl Loader {
                 let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
                 let column = 1 + good.iter().rev().take_while(|byte| **byte != b'\n').count();
                 let message = "is no UTF-8 text from here".to_owned();
-                self.catalog.hold(seen, Told { line, column: Some(column), field: None, message });
+                self.catalog.hold(seen, Told { column: Some(column), ..Told::fault(line, message) });
             }
         }
     }
@@ -250,7 +250,7 @@ impl Loader {
     }
 
     fn hold(&mut self, seen: &Path, message: &str) {
-        self.catalog.hold(seen, Told { line: 0, column: None, field: None, message: message.to_owned() });
+        self.catalog.hold(seen, Told::fault(0, message.to_owned()));
     }
 
     fn forget(&mut self, seen: &Path) {

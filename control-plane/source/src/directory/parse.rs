@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     field::{Fault, FieldPath, Segment},
+    findings::Severity,
     objects::{self, Identity, Object},
 };
 
@@ -36,17 +37,27 @@ pub struct Item {
     pub object: ObjectRef,
     /// Its first line.
     pub line: usize,
-    /// What it says, or why that is not usable.
-    pub content: Result<Arc<Object>, Vec<Told>>,
+    /// What it says, where that is usable.
+    pub content: Option<Arc<Object>>,
+    /// What is to be told of it: an error at least where it is not usable.
+    pub told: Box<[Told]>,
 }
 
-/// A fault with its line.
+/// What is to be told, with its line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     pub line: usize,
     pub column: Option<usize>,
+    pub severity: Severity,
     pub field: Option<String>,
     pub message: String,
+}
+
+impl Told {
+    /// An error that concerns no field.
+    pub fn fault(line: usize, message: String) -> Self {
+        Self { line, column: None, severity: Severity::Error, field: None, message }
+    }
 }
 
 /// Reads a document.
@@ -55,8 +66,8 @@ pub fn parse(document: &Document<'_>, format: Format) -> Parsed {
         Ok(Some(read)) => read,
         Ok(None) => return Parsed::default(),
         Err(TextFault { line, column, message }) => {
-            let told = Told { line: line.saturating_sub(1), column, field: None, message };
-            return Parsed { faults: vec![told], ..Parsed::default() };
+            let fault = Told { column, ..Told::fault(line.saturating_sub(1), message) };
+            return Parsed { faults: vec![fault], ..Parsed::default() };
         }
     };
     let mut reading = Reading::default();
@@ -91,8 +102,8 @@ fn prune(value: &mut Value) {
     }
 }
 
-/// An object by its name, its path in the document, and what it says.
-type Named = (ObjectRef, Vec<Segment>, Result<Arc<Object>, Vec<Fault>>);
+/// An object by its name, its path in the document, what it says, and what is to be told of it.
+type Named = (ObjectRef, Vec<Segment>, Option<Arc<Object>>, Vec<Fault>);
 
 /// Objects and faults by path; lines come last, all at once.
 #[derive(Default)]
@@ -114,12 +125,11 @@ impl Reading {
     }
 
     fn known(&mut self, kind: ObjectKind, value: &Value, path: Vec<Segment>) {
-        let content = objects::read(kind, value);
-        match (objects::reference(kind, value), content) {
-            (Some(object), content) => self.items.push((object, path, content.map(Arc::new))),
-            (None, Err(faults)) => self.faults.extend(faults.into_iter().map(|fault| (path.clone(), fault))),
-            // Without a name the object was refused, so this is not reached; nothing is lost if it were.
-            (None, Ok(_)) => {}
+        let (content, told) = objects::read(kind, value);
+        match objects::reference(kind, value) {
+            Some(object) => self.items.push((object, path, content.map(Arc::new), told)),
+            // Without a name the object was refused.
+            None => self.faults.extend(told.into_iter().map(|fault| (path.clone(), fault))),
         }
     }
 
@@ -148,21 +158,19 @@ impl Reading {
         let told = |prefix: &[Segment], fault: Fault| Told {
             line: line(&fault.path.below(prefix)),
             column: None,
+            severity: fault.severity,
             field: (!fault.path.is_root()).then(|| fault.path.to_string()),
             message: fault.message,
         };
-        let item = |(object, path, content): Named| Item {
-            line: line(&FieldPath(path.clone())),
-            content: content.map_err(|faults| {
-                let more = faults.len().saturating_sub(MOST_FAULTS);
-                let mut all: Vec<_> = faults.into_iter().take(MOST_FAULTS).map(|fault| told(&path, fault)).collect();
-                if more > 0 {
-                    let message = format!("and {more} more of the same object");
-                    all.push(Told { line: line(&FieldPath(path.clone())), column: None, field: None, message });
-                }
-                all
-            }),
-            object,
+        let item = |(object, path, content, mut faults): Named| {
+            let more = faults.split_off(faults.len().min(MOST_FAULTS));
+            let line = line(&FieldPath(path.clone()));
+            let mut all: Vec<_> = faults.into_iter().map(|fault| told(&path, fault)).collect();
+            if let Some(severity) = more.iter().map(|fault| fault.severity).min() {
+                let message = format!("and {} more of the same object", more.len());
+                all.push(Told { severity, ..Told::fault(line, message) });
+            }
+            Item { object, line, content, told: all.into() }
         };
         Parsed {
             items: self.items.into_iter().map(item).collect(),
@@ -174,9 +182,9 @@ impl Reading {
     /// The paths whose lines will be asked for; none for a good document of one object, whose line is known.
     fn wanted(&self) -> Vec<FieldPath> {
         let mut wanted: BTreeMap<FieldPath, ()> = BTreeMap::new();
-        for (_, path, content) in &self.items {
+        for (_, path, _, told) in &self.items {
             wanted.insert(FieldPath(path.clone()), ());
-            for fault in content.as_ref().err().into_iter().flatten().take(MOST_FAULTS) {
+            for fault in told.iter().take(MOST_FAULTS) {
                 wanted.insert(fault.path.below(path), ());
             }
         }

@@ -50,8 +50,8 @@ impl Mesh {
 
 fn read(value: &Value) -> (ObjectRef, Object) {
     let objects::Identity::Known(kind) = objects::identify(value).unwrap() else { panic!("{value}") };
-    let object = objects::read(kind, value).unwrap_or_else(|faults| panic!("{faults:?}"));
-    (objects::reference(kind, value).unwrap(), object)
+    let (object, told) = objects::read(kind, value);
+    (objects::reference(kind, value).unwrap(), object.unwrap_or_else(|| panic!("{told:?}")))
 }
 
 fn cart() -> ServiceName {

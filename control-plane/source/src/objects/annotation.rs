@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use byrnie_model::{Capture, InboundPort, ServiceName, UpstreamPort};
 
 use super::{check, core::Pod};
-use crate::field::Cursor;
+use crate::{field::Cursor, findings::Severity};
 
 /// `LISTEN=APPLICATION`, comma-separated: the addresses where the sidecar listens for the application.
 pub const INBOUND: &str = "byrnie.io/inbound";
@@ -15,6 +15,29 @@ pub const UPSTREAMS: &str = "byrnie.io/upstreams";
 
 /// `injected`: written by the injector beside the sidecar that it adds.
 pub const STATUS: &str = "byrnie.io/status";
+
+/// What all annotations of the mesh start with.
+const PREFIX: &str = "byrnie.io/";
+
+/// Names that later releases give a meaning; a Pod that has them already is no mistake.
+const LATER: [&str; 3] = ["byrnie.io/inject", "byrnie.io/proxy", "byrnie.io/uses"];
+
+/// Tells of annotations that change nothing, most of all of slips.
+pub(crate) fn tell_unread(pod: &Pod, at: Cursor<'_>) {
+    let metadata = at.key("metadata");
+    let annotations = metadata.key("annotations");
+    let own = pod.metadata.annotations.keys().filter(|name| name.starts_with(PREFIX));
+    for name in own.filter(|name| ![INBOUND, UPSTREAMS, STATUS].contains(&&***name)) {
+        let at = annotations.key(name);
+        match LATER.contains(&&**name) {
+            true => at.tell(Severity::Note, "is known and not in force yet"),
+            false => {
+                let message = format!("is read by nothing: {INBOUND}, {UPSTREAMS} and {STATUS} are accepted");
+                at.tell(Severity::Warning, message);
+            }
+        }
+    }
+}
 
 /// How the Pod's traffic comes to its sidecar. Explicit addresses win over redirection.
 pub(crate) fn capture(pod: &Pod, at: Cursor<'_>) -> Capture {

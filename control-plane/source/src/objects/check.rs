@@ -1,7 +1,5 @@
 //! Syntax of names and values, as the schemas of Kubernetes and Gateway API have it.
 
-use regex::RegexBuilder;
-
 /// RFC 1123 label: names of Services and namespaces.
 pub fn is_dns_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -56,18 +54,6 @@ pub fn is_path_text(text: &str) -> bool {
     !bytes.is_empty()
 }
 
-/// Why the text is no regular expression, where it is none. RE2 and the `regex` crate share their syntax and their
-/// linear time; what neither has (look-around, back-references) is refused here.
-pub fn regex_fault(text: &str) -> Option<String> {
-    let error = RegexBuilder::new(text).size_limit(1 << 20).build().err()?;
-    let why = match &error {
-        // The last line of the crate's drawing of the error says what it is.
-        regex::Error::Syntax(drawing) => drawing.lines().last().unwrap_or(drawing).trim_start_matches("error: ").into(),
-        other => other.to_string(),
-    };
-    Some(format!("{text:?} is no regular expression (RE2 syntax): {why}"))
-}
-
 /// The message for a name that is no DNS label.
 pub fn not_a_label(text: &str) -> String {
     format!("{text:?} is no name: 1 to 63 of a-z, 0-9 and '-' are accepted, with a letter or digit at both ends")
@@ -101,12 +87,5 @@ mod tests {
     #[test]
     fn a_path_has_whole_escapes() {
         assert!(is_path_text("/a%20b") && !is_path_text("/a%2") && !is_path_text("/a b") && !is_path_text("/a?b"));
-    }
-
-    #[test]
-    fn look_around_is_told_to_be_none_of_re2() {
-        assert_eq!(regex_fault("/a.*"), None);
-        let why = regex_fault("/(?=a)").unwrap();
-        assert!(why.starts_with("\"/(?=a)\" is no regular expression (RE2 syntax): look-around"), "{why}");
     }
 }

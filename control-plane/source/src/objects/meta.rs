@@ -6,7 +6,7 @@ use byrnie_model::{ObjectKind, ObjectRef, Origin};
 use serde::{Deserialize, de::IgnoredAny};
 
 use super::{check, scalar::Timestamp};
-use crate::field::Cursor;
+use crate::{field::Cursor, findings::Severity};
 
 /// Labels or annotations.
 pub type StringMap = BTreeMap<Arc<str>, Arc<str>>;
@@ -130,7 +130,16 @@ impl Meta {
             _ => {}
         }
         match &self.namespace {
-            Some(namespace) if kind.is_namespaced() && !check::is_dns_label(namespace) => {
+            // The API server keeps no namespace of such an object.
+            Some(namespace) if !kind.is_namespaced() => {
+                let message = format!(
+                    "found {namespace:?}, which is ignored: a {} belongs to no namespace and holds for the whole {}",
+                    kind.as_str(),
+                    if kind == ObjectKind::MeshConfig { "mesh" } else { "cluster" },
+                );
+                at.key("namespace").tell(Severity::Warning, message);
+            }
+            Some(namespace) if !check::is_dns_label(namespace) => {
                 at.key("namespace").refuse(check::not_a_label(namespace));
             }
             _ => {}

@@ -37,6 +37,7 @@ pub struct Pod {
 /// Reads a Pod.
 pub(crate) fn read(pod: core::Pod, at: Cursor<'_>) -> Pod {
     let capture = annotation::capture(&pod, at);
+    annotation::tell_unread(&pod, at);
     Pod {
         name: WorkloadName::new(pod.metadata.namespace(), pod.metadata.name.clone()),
         origin: pod.metadata.origin(ObjectKind::Pod),

@@ -57,7 +57,7 @@ async fn run(args: &Args) -> Result<Report> {
     let folder = tempfile::tempdir()?;
     let mesh = Mesh::write(folder.path().join("config"), args.services, args.clients, args.meshed)?;
     let program = args.byrnie.clone().map_or_else(byrnie, Ok)?;
-    let (xds, admin) = (free_port()?, free_port()?);
+    let [xds, admin] = free_ports()?;
     let mut command = Command::new(program);
     command.arg("run").arg("--config").arg(mesh.path()).arg("--state").arg(folder.path().join("state"));
     command
@@ -84,8 +84,10 @@ async fn run(args: &Args) -> Result<Report> {
     Ok(report)
 }
 
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// Two ports that were free a moment ago; both are held until both are known, so that they differ.
+fn free_ports() -> Result<[u16; 2]> {
+    let held = [std::net::TcpListener::bind("127.0.0.1:0")?, std::net::TcpListener::bind("127.0.0.1:0")?];
+    Ok([held[0].local_addr()?.port(), held[1].local_addr()?.port()])
 }
 
 async fn wait_until_ready(admin: u16) -> Result<()> {

@@ -1,10 +1,14 @@
+use std::time::Duration;
+
 use byrnie_proto::Kind::{Cluster, Endpoints, Listener, Route, Secret};
 use byrnie_snapshot::Dialect;
 
 use super::peer::{Peer, delta, resource, text, version};
 use crate::session::{
+    Dirty,
     Protocol::{self, Delta, Sotw},
     Request, Session, TypeUrl, Wanted,
+    order::LEAVE_LIMIT,
 };
 
 const BOTH: [Protocol; 2] = [Sotw, Delta];
@@ -137,6 +141,56 @@ fn a_name_that_is_gone_and_not_told_yet_is_missing_and_not_sent_beside() {
     // The hub shows a snapshot before it tells what changed.
     peer.snapshot.remove(&byrnie_snapshot::View::Common, Route, "a");
     assert_eq!(peer.sent(), ["RDS !a"]);
+}
+
+#[test]
+fn what_went_and_came_back_before_either_was_told_is_not_lost() {
+    let mut peer = Peer::new(Delta);
+    peer.put(Route, "a", "1", &[]);
+    let before = peer.snapshot.clone();
+    let wanted = delta(&["*"], &[], &[("a", "of an earlier stream")]);
+    peer.request(Request { kind: Route, nonce: String::new(), error: None, wanted });
+    peer.snapshot.remove(&byrnie_snapshot::View::Common, Route, "a");
+    assert_eq!(peer.sent(), ["RDS -a"]);
+    peer.snapshot = before;
+    peer.session.on_dirty(Dirty { wildcards: [Route].into(), ..Dirty::default() });
+    peer.wait(Duration::from_secs(2));
+    assert_eq!(peer.sent(), ["RDS +a"]);
+}
+
+#[test]
+fn what_came_back_and_went_before_either_was_told_still_leaves() {
+    let mut peer = Peer::new(Delta);
+    peer.put(Cluster, "a", "1", &[]);
+    peer.put(Listener, "l", "1", &[(Cluster, "a")]);
+    peer.want(Cluster, &[]);
+    peer.want(Listener, &[]);
+    peer.settle();
+    peer.remove(Cluster, "a");
+    assert_eq!(peer.sent(), [""; 0], "the listener refers to it");
+    let before = peer.snapshot.clone();
+    peer.snapshot.put(byrnie_snapshot::View::Common, resource(Cluster, "a", "2", &[]));
+    peer.wait(LEAVE_LIMIT);
+    assert_eq!(peer.sent(), [""; 0]);
+    peer.snapshot = before;
+    peer.session.on_dirty(Dirty { wildcards: [Cluster].into(), ..Dirty::default() });
+    assert_eq!(peer.sent(), ["CDS -a"]);
+}
+
+#[test]
+fn rule_06_what_came_back_before_that_was_told_is_in_a_full_response_once() {
+    let mut peer = Peer::new(Sotw);
+    peer.put(Cluster, "a", "1", &[]);
+    peer.put(Cluster, "b", "1", &[]);
+    peer.put(Listener, "l", "1", &[(Cluster, "a")]);
+    peer.want(Cluster, &["a"]);
+    peer.want(Listener, &[]);
+    peer.settle();
+    peer.remove(Cluster, "a");
+    assert_eq!(peer.sent(), [""; 0], "the listener refers to it");
+    peer.snapshot.put(byrnie_snapshot::View::Common, resource(Cluster, "a", "2", &[]));
+    peer.want(Cluster, &["b"]);
+    assert_eq!(peer.sent(), ["CDS +a +b"]);
 }
 
 #[test]

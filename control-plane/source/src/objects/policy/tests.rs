@@ -16,7 +16,8 @@ fn object(kind: ObjectKind, name: &str, spec: Value) -> Object {
         "apiVersion": "mesh.byrnie.io/v1alpha1", "kind": kind.as_str(),
         "metadata": {"name": name, "namespace": "shop"}, "spec": spec,
     });
-    read(kind, &object).unwrap_or_else(|faults| panic!("{faults:?}"))
+    let (object, told) = read(kind, &object);
+    object.unwrap_or_else(|| panic!("{told:?}"))
 }
 
 fn traffic(mut spec: Value) -> TrafficPolicy {

@@ -19,6 +19,7 @@ use crate::{
     objects::{
         check,
         meta::Strict,
+        re2,
         scalar::{Bounded, Span},
     },
 };
@@ -258,7 +259,7 @@ impl Path {
             at.refuse(format!("found {} bytes, at most 1024 are accepted", path.len()));
         }
         let fault = match self.kind {
-            PathKind::RegularExpression => check::regex_fault(&path),
+            PathKind::RegularExpression => re2::fault(&path),
             PathKind::Exact | PathKind::PathPrefix => plain_path_fault(&path),
         };
         if let Some(why) = fault {

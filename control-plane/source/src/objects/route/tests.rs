@@ -19,7 +19,7 @@ fn route(kind: ObjectKind, spec: Value) -> Route {
         "status": {"parents": []},
     });
     match read(kind, &object) {
-        Ok(Object::Route(route)) => Arc::unwrap_or_clone(route),
+        (Some(Object::Route(route)), _) => Arc::unwrap_or_clone(route),
         other => panic!("{other:?}"),
     }
 }

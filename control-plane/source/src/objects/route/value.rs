@@ -5,7 +5,10 @@ use std::sync::Arc;
 use byrnie_model::route::{NameMatch, ValueMatch as Matched};
 use serde::Deserialize;
 
-use crate::{field::Cursor, objects::check};
+use crate::{
+    field::Cursor,
+    objects::{check, re2},
+};
 
 /// One of `headers` or `queryParams` of a match.
 #[derive(Clone, Debug, Deserialize)]
@@ -31,7 +34,7 @@ impl MatchKind {
         match self {
             Self::Exact => NameMatch::Exact(value.clone()),
             Self::RegularExpression => {
-                if let Some(why) = check::regex_fault(value) {
+                if let Some(why) = re2::fault(value) {
                     at.refuse(why);
                 }
                 NameMatch::Regex(value.clone())
