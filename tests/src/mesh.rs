@@ -12,9 +12,8 @@ use tempfile::TempDir;
 
 use crate::{
     http,
-    objects::{Pod, free_address},
+    objects::free_address,
     process::{Process, byrnie},
-    sidecar::Sidecar,
     wait::until,
 };
 
@@ -133,12 +132,6 @@ impl Mesh {
     pub async fn debug(&self, path: &str) -> Result<serde_json::Value> {
         let answer = http::get(self.admin, "localhost", path).await?;
         serde_json::from_str(&answer.body).with_context(|| format!("{path}: {} {}", answer.status, answer.body))
-    }
-
-    /// Writes the Pod and starts its Envoy; ready when this returns.
-    pub async fn sidecar(&self, pod: &Pod) -> Result<Sidecar> {
-        self.write(&pod.file(), &pod.yaml())?;
-        Sidecar::start(self, &pod.workload()).await
     }
 
     /// Waits until a condition holds; the log of the control plane is told where it never does.

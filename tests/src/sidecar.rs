@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     http,
     mesh::Mesh,
-    objects::free_address,
+    objects::{Pod, free_address},
     process::{Process, byrnie},
     tools,
     wait::until,
@@ -33,6 +33,14 @@ pub enum Variant {
     Delta,
     /// State of the world.
     Sotw,
+}
+
+impl Mesh {
+    /// Writes the Pod and starts its Envoy; ready when this returns.
+    pub async fn sidecar(&self, pod: &Pod) -> Result<Sidecar> {
+        self.write(&pod.file(), &pod.yaml())?;
+        Sidecar::start(self, &pod.workload()).await
+    }
 }
 
 impl Sidecar {

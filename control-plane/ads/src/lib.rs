@@ -17,6 +17,7 @@ mod hub;
 mod incoming;
 mod index;
 mod mailbox;
+mod requests;
 mod secret;
 mod service;
 pub mod session;

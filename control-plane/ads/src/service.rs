@@ -14,8 +14,8 @@ use byrnie_proto::{
 };
 use http::{HeaderValue, header::CONTENT_TYPE};
 use tonic::{
-    Request, Status, Streaming, body::Body, codegen::Service, metadata::MetadataMap, server::NamedService,
-    service::Routes, transport::Server,
+    Request, Status, body::Body, codegen::Service, metadata::MetadataMap, server::NamedService, service::Routes,
+    transport::Server,
 };
 
 use crate::{
@@ -23,13 +23,11 @@ use crate::{
     gate::Gate,
     hub::Hub,
     incoming::Incoming,
+    requests::Requests,
     secret::Secrets,
     stream::{DiscoveryStream, Door, Shared},
-    wire::RequestDecoder,
 };
 
-/// The largest request: a list of 100,000 names is about 2 MB.
-const REQUEST_LIMIT: usize = 16 * 1024 * 1024;
 /// A client that does not answer a ping for this long is gone.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
@@ -155,7 +153,7 @@ impl<A: Api> Service<http::Request<Body>> for Discovery<A> {
 
 fn serve<R: Incoming>(shared: Arc<Shared>, only: Option<Kind>, request: http::Request<Body>) -> http::Response<Body> {
     let (head, body) = request.into_parts();
-    let requests = Streaming::new_request(RequestDecoder::<R>::default(), body, None, Some(REQUEST_LIMIT));
+    let requests = Requests::<R>::new(body);
     let request = Request::from_parts(MetadataMap::from_headers(head.headers), head.extensions, ());
     let peer = request.remote_addr();
     let (metadata, extensions, ()) = request.into_parts();

@@ -18,13 +18,14 @@ use byrnie_proto::Kind;
 use byrnie_snapshot::names::{TRUST_SECRET, WORKLOAD_SECRET};
 use tokio::time::Sleep;
 use tokio_stream::Stream;
-use tonic::{Extensions, Status, Streaming, metadata::MetadataMap};
+use tonic::{Extensions, Status, metadata::MetadataMap};
 
 use crate::{
     connection::Connection,
     gate::{Caller, Gate},
     hub::Hub,
     incoming::{self, Incoming},
+    requests::Requests,
     secret::{self, Secrets},
     session::{Nack, Outcome, Response, Session, TypeUrl},
 };
@@ -50,7 +51,7 @@ pub(crate) struct Shared {
 /// One stream.
 pub(crate) struct DiscoveryStream<R> {
     shared: Arc<Shared>,
-    requests: Streaming<R>,
+    requests: Requests<R>,
     /// The only kind of a per-type service; `None` on an aggregated stream.
     only: Option<Kind>,
     stage: Stage,
@@ -91,7 +92,7 @@ impl Drop for Live {
 }
 
 impl<R: Incoming> DiscoveryStream<R> {
-    pub fn new(shared: Arc<Shared>, requests: Streaming<R>, only: Option<Kind>, door: Door) -> Self {
+    pub fn new(shared: Arc<Shared>, requests: Requests<R>, only: Option<Kind>, door: Door) -> Self {
         Self { shared, requests, only, stage: Stage::Knocking(Box::new(door)), timer: None, rest: false }
     }
 

@@ -1,40 +1,12 @@
 //! Responses are written straight from the shared bytes of their resources: `Any.value` of the generated types is a
 //! `Vec<u8>` and would be copied once for each client.
 
-use std::marker::PhantomData;
-
 use byrnie_proto::Kind;
 use byrnie_snapshot::Resource;
 use bytes::BufMut;
-use prost::{
-    Message,
-    encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len},
-};
-use tonic::{
-    Status,
-    codec::{DecodeBuf, Decoder},
-};
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 
 use crate::session::{Protocol, ResourceError, Response};
-
-/// Reads requests by the generated types.
-pub(crate) struct RequestDecoder<R>(PhantomData<R>);
-
-impl<R> Default for RequestDecoder<R> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<R: Message + Default> Decoder for RequestDecoder<R> {
-    type Item = R;
-    type Error = Status;
-
-    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<R>, Status> {
-        let unreadable = |error| Status::invalid_argument(format!("the discovery request cannot be read: {error}"));
-        R::decode(source).map(Some).map_err(unreadable)
-    }
-}
 
 /// Writes a `DiscoveryResponse` or a `DeltaDiscoveryResponse` (envoy/service/discovery/v3/discovery.proto).
 pub(crate) fn encode(response: &Response, target: &mut impl BufMut) {

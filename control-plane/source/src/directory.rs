@@ -142,8 +142,9 @@ pub fn check_text(name: impl AsRef<Path>, bytes: &[u8]) -> Vec<Finding> {
 /// bytes and returns, which is fuzzed.
 pub fn read_texts<'a>(name: impl AsRef<Path>, texts: impl IntoIterator<Item = &'a [u8]>) -> Vec<Batch> {
     let mut loader = Loader::new(Path::new("."), None);
+    let name = name.as_ref().into();
     let take = |text| {
-        loader.take_bytes(name.as_ref(), text);
+        loader.take_bytes(&name, text);
         loader.batch(Instant::now())
     };
     texts.into_iter().map(take).collect()

@@ -119,6 +119,26 @@ pub(crate) fn identify(value: &Value) -> Result<Identity, Fault> {
     }
 }
 
+impl Object {
+    /// Its name, in the strings that it holds itself; `None` for objects that hold none.
+    pub(crate) fn reference(&self) -> Option<ObjectRef> {
+        match self {
+            Self::Namespace | Self::ServiceAccount | Self::Node(_) => None,
+            Self::Service(service) => Some(service.model.origin.object.clone()),
+            Self::EndpointSlice(slice) => Some(ObjectRef {
+                kind: ObjectKind::EndpointSlice,
+                namespace: slice.namespace.clone(),
+                name: slice.name.clone(),
+            }),
+            Self::Pod(pod) => Some(pod.origin.object.clone()),
+            Self::Route(route) => Some(route.origin.object.clone()),
+            Self::TrafficPolicy(policy) => Some(policy.origin.object.clone()),
+            Self::PeerPolicy(policy) => Some(policy.origin.object.clone()),
+            Self::MeshConfig(mesh) => mesh.origin.as_ref().map(|origin| origin.object.clone()),
+        }
+    }
+}
+
 /// The name of an object of a known kind, where it has one, for telling whose faults are told.
 pub(crate) fn reference(kind: ObjectKind, value: &Value) -> Option<ObjectRef> {
     let metadata = value.get("metadata")?;

@@ -5,6 +5,7 @@ use byrnie_proto::envoy::{
     google::protobuf::BytesValue,
 };
 use proptest::prelude::{ProptestConfig, Strategy, prop, prop_assert_eq, prop_oneof, proptest};
+use prost::Message;
 
 use super::*;
 use crate::session::TypeUrl;

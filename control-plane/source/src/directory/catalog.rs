@@ -23,9 +23,7 @@ use crate::{
 #[derive(Default)]
 pub struct Catalog {
     files: HashMap<Arc<Path>, File>,
-    /// All definitions of an object, in the order in which they win: by path, then by line.
-    definitions: HashMap<ObjectRef, BTreeMap<Position, Option<Arc<Object>>>>,
-    in_force: HashMap<ObjectRef, (Arc<Object>, Position)>,
+    definitions: HashMap<ObjectRef, Defined>,
     /// Objects whose definitions changed since [`Catalog::changes`].
     dirty: BTreeSet<ObjectRef>,
     /// Objects that are defined more than once.
@@ -48,13 +46,21 @@ pub enum Change {
 /// A file and a line of it.
 type Position = (Arc<Path>, usize);
 
+/// All definitions of an object. Almost always there is one, so that a list is much smaller than a tree.
+#[derive(Default)]
+struct Defined {
+    /// In the order in which they win: by path, then by line. An unusable one without a good predecessor is `None`.
+    all: Vec<(Position, Option<Arc<Object>>)>,
+    in_force: Option<(Position, Arc<Object>)>,
+}
+
 #[derive(Default)]
 struct File {
-    documents: Vec<Kept>,
-    /// Its objects, those of earlier texts that still serve included.
-    objects: BTreeSet<ObjectRef>,
+    documents: Box<[Kept]>,
+    /// Its objects, once each, those of earlier texts that still serve included.
+    objects: Box<[ObjectRef]>,
     /// Why its text as a whole cannot be read.
-    fault: Option<Told>,
+    fault: Option<Box<Told>>,
 }
 
 struct Kept {
@@ -66,7 +72,7 @@ struct Kept {
 
 impl Catalog {
     /// A file has this text now.
-    pub fn put(&mut self, path: &Path, text: &str, format: Format) {
+    pub fn put(&mut self, path: &Arc<Path>, text: &str, format: Format) {
         match documents::split(text, format) {
             Ok(documents) => self.put_documents(path, &documents, format),
             Err(fault) => {
@@ -76,10 +82,9 @@ impl Catalog {
     }
 
     /// A file as a whole cannot be read: what it held keeps serving. The line counts from 1; 0 = the whole file.
-    pub fn hold(&mut self, path: &Path, fault: Told) {
-        let path = self.key(path);
-        self.files.entry(path.clone()).or_default().fault = Some(fault);
-        self.told.insert(path);
+    pub fn hold(&mut self, path: &Arc<Path>, fault: Told) {
+        self.files.entry(path.clone()).or_default().fault = Some(Box::new(fault));
+        self.told.insert(path.clone());
     }
 
     /// A file is gone, and all it held.
@@ -100,24 +105,20 @@ impl Catalog {
     pub fn changes(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
         for reference in std::mem::take(&mut self.dirty) {
-            let definitions = self.definitions.get(&reference);
-            let first = definitions.and_then(|definitions| {
-                definitions.iter().find_map(|(position, object)| Some((object.clone()?, position.clone())))
-            });
-            match first {
-                Some((object, position)) => {
-                    let known = self.in_force.get(&reference);
-                    if known.is_some_and(|(known, at)| *at == position && known == &object) {
-                        continue;
-                    }
-                    let place = Place { file: position.0.to_path_buf(), line: position.1 };
-                    self.in_force.insert(reference.clone(), (object.clone(), position));
+            let Some(defined) = self.definitions.get_mut(&reference) else { continue };
+            let first = defined.all.iter().find_map(|(at, object)| Some((at.clone(), object.clone()?)));
+            match (first, defined.in_force.take()) {
+                (Some(first), Some(known)) if first == known => defined.in_force = Some(known),
+                (Some((at, object)), _) => {
+                    let place = Place { file: at.0.to_path_buf(), line: at.1 };
+                    defined.in_force = Some((at, object.clone()));
                     changes.push(Change::Put(reference, object, Arc::new(place)));
                 }
-                None => {
-                    if self.in_force.remove(&reference).is_some() {
-                        changes.push(Change::Delete(reference));
+                (None, known) => {
+                    if defined.all.is_empty() {
+                        self.definitions.remove(&reference);
                     }
+                    changes.extend(known.map(|_| Change::Delete(reference)));
                 }
             }
         }
@@ -147,12 +148,11 @@ impl Catalog {
         findings
     }
 
-    fn put_documents(&mut self, path: &Path, documents: &[Document<'_>], format: Format) {
-        let path = self.key(path);
-        let old = self.files.remove(&path).unwrap_or_default();
-        self.forget_notes(&path);
+    fn put_documents(&mut self, path: &Arc<Path>, documents: &[Document<'_>], format: Format) {
+        let old = self.files.remove(path).unwrap_or_default();
+        self.forget_notes(path);
         let parsed_before: HashMap<u128, &Arc<Parsed>> = old.documents.iter().map(|d| (d.hash, &d.parsed)).collect();
-        let kept: Vec<Kept> = documents
+        let kept: Box<[Kept]> = documents
             .iter()
             .map(|document| Kept {
                 hash: document.hash,
@@ -165,7 +165,7 @@ impl Catalog {
             .collect();
         let mut good: BTreeMap<ObjectRef, (usize, Arc<Object>)> = BTreeMap::new();
         for object in &old.objects {
-            for (line, definition) in self.take_definitions(&path, object) {
+            for (line, definition) in self.take_definitions(path, object) {
                 if let Some(definition) = definition {
                     good.entry(object.clone()).or_insert((line, definition));
                 }
@@ -190,32 +190,37 @@ impl Catalog {
                 }
             }
         }
-        self.note(&path, &kept);
-        self.files.insert(path, File { documents: kept, objects, fault: None });
+        self.note(path, &kept);
+        let objects = objects.into_iter().collect();
+        self.files.insert(path.clone(), File { documents: kept, objects, fault: None });
     }
 
     fn define(&mut self, object: &ObjectRef, position: Position, definition: Option<Arc<Object>>) {
-        let definitions = self.definitions.entry(object.clone()).or_default();
-        definitions.insert(position, definition);
-        if definitions.len() > 1 {
+        let all = &mut self.definitions.entry(object.clone()).or_default().all;
+        match all.binary_search_by(|(known, _)| known.cmp(&position)) {
+            Ok(known) => all[known].1 = definition,
+            Err(place) => {
+                if all.is_empty() {
+                    all.reserve_exact(1);
+                }
+                all.insert(place, (position, definition));
+            }
+        }
+        if all.len() > 1 {
             self.repeated.insert(object.clone());
         }
         self.dirty.insert(object.clone());
     }
 
-    /// Takes all definitions of an object out of a file, with their lines.
+    /// Takes all definitions of an object out of a file, with their lines. Where none is left the next call of
+    /// [`Catalog::changes`] forgets the object.
     fn take_definitions(&mut self, path: &Arc<Path>, object: &ObjectRef) -> Vec<(usize, Option<Arc<Object>>)> {
-        let Some(definitions) = self.definitions.get_mut(object) else { return Vec::new() };
-        let lines: Vec<Position> = definitions
-            .range((path.clone(), 0)..=(path.clone(), usize::MAX))
-            .map(|(position, _)| position.clone())
-            .collect();
-        let taken = lines.into_iter().filter_map(|at| Some((at.1, definitions.remove(&at)?))).collect();
-        if definitions.len() < 2 {
+        let Some(Defined { all, .. }) = self.definitions.get_mut(object) else { return Vec::new() };
+        let from = all.partition_point(|((known, _), _)| known < path);
+        let to = all.partition_point(|((known, _), _)| known <= path);
+        let taken = all.drain(from..to).map(|((_, line), definition)| (line, definition)).collect();
+        if all.len() < 2 {
             self.repeated.remove(object);
-        }
-        if definitions.is_empty() {
-            self.definitions.remove(object);
         }
         self.dirty.insert(object.clone());
         taken
@@ -243,11 +248,11 @@ impl Catalog {
     }
 
     fn tell_repetition(&self, object: &ObjectRef, findings: &mut Vec<Finding>) {
-        let in_force = self.in_force.get(object).map(|(_, position)| position);
-        let Some(definitions) = self.definitions.get(object) else { return };
-        let Some(first) = in_force.or_else(|| definitions.keys().next()) else { return };
-        let wins = definitions.get(first);
-        for (position, definition) in definitions.iter().filter(|(position, _)| *position != first) {
+        let Some(Defined { all, in_force }) = self.definitions.get(object) else { return };
+        let in_force = in_force.as_ref().map(|(position, _)| position);
+        let Some(first) = in_force.or_else(|| all.first().map(|(position, _)| position)) else { return };
+        let wins = all.iter().find(|(position, _)| position == first).map(|(_, definition)| definition);
+        for (position, definition) in all.iter().filter(|(position, _)| position != first) {
             let place = Place { file: position.0.to_path_buf(), line: position.1 };
             let at = format!("{}:{}", first.0.display(), first.1);
             let (severity, message) = match Some(definition) == wins && definition.is_some() {
@@ -256,10 +261,6 @@ impl Catalog {
             };
             findings.push(Finding { object: Some(object.clone()), ..Finding::at(severity, place, message) });
         }
-    }
-
-    fn key(&self, path: &Path) -> Arc<Path> {
-        self.files.get_key_value(path).map_or_else(|| path.into(), |(path, _)| path.clone())
     }
 }
 

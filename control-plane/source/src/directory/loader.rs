@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Instant,
 };
 
@@ -27,9 +28,9 @@ pub struct Loader {
     root: PathBuf,
     watch: Option<Watch>,
     /// By the path that the user sees.
-    files: BTreeMap<PathBuf, Known>,
-    /// The same by real path, as events have it.
-    seen_as: HashMap<PathBuf, PathBuf>,
+    files: BTreeMap<Arc<Path>, Known>,
+    /// The same by real path, as events have it, where that is another.
+    seen_as: HashMap<Arc<Path>, Arc<Path>>,
     directories: HashMap<PathBuf, Folder>,
     hinges: HashSet<PathBuf>,
     catalog: Catalog,
@@ -42,7 +43,8 @@ pub struct Loader {
 }
 
 struct Known {
-    real: PathBuf,
+    /// The same allocation as the path that the user sees, where both are equal.
+    real: Arc<Path>,
     /// `None` where the file could not be read: it is tried again.
     stamp: Option<Stamp>,
 }
@@ -104,7 +106,7 @@ impl Loader {
             if self.hinges.contains(path) || self.directories.contains_key(path) {
                 return true;
             }
-            if self.seen_as.contains_key(path) || !self.directories.contains_key(parent(path)) {
+            if self.known_as(path).is_some() || !self.directories.contains_key(parent(path)) {
                 return false;
             }
             if path.file_name().is_none_or(|name| files::is_hidden(&name.to_owned())) {
@@ -139,12 +141,11 @@ impl Loader {
             let Some(seen) = self.seen(real) else { continue };
             match self.read(&seen, real, *written) {
                 Outcome::Taken(stamp) => {
-                    self.seen_as.insert(real.clone(), seen.clone());
-                    self.files.insert(seen, Known { real: real.clone(), stamp });
+                    self.know(seen, real, stamp);
                 }
                 // Of a directory that is gone as a whole all keeps serving; another event tells of it.
                 Outcome::Missing if *written == Written::Quiet && self.root.is_dir() => self.forget(&seen),
-                Outcome::Missing if self.files.contains_key(&seen) => pending.later(real.clone(), Instant::now()),
+                Outcome::Missing if self.files.contains_key(&*seen) => pending.later(real.clone(), Instant::now()),
                 Outcome::Missing | Outcome::Unfinished => {}
             }
         }
@@ -175,7 +176,7 @@ impl Loader {
     }
 
     /// Takes the content of a file.
-    pub fn take_bytes(&mut self, seen: &Path, bytes: &[u8]) {
+    pub fn take_bytes(&mut self, seen: &Arc<Path>, bytes: &[u8]) {
         let format = files::format(seen).unwrap_or(Format::Yaml);
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         if bytes.len() as u64 > LARGEST_FILE {
@@ -196,7 +197,8 @@ impl Loader {
     fn take_listing(&mut self, listing: Listing, pending: Option<&Pending>) {
         self.set_watches(&listing);
         let now = Instant::now();
-        let gone: Vec<PathBuf> = self.files.keys().filter(|seen| !listing.files.contains_key(*seen)).cloned().collect();
+        let gone: Vec<Arc<Path>> =
+            self.files.keys().filter(|seen| !listing.files.contains_key(&***seen)).cloned().collect();
         for seen in gone {
             if listing.unreadable.iter().any(|(path, _)| seen.starts_with(path)) {
                 continue;
@@ -207,21 +209,23 @@ impl Loader {
             let stays =
                 listing.directories.get(directory).is_some_and(|id| self.directories.get(directory) == Some(id));
             match pending.filter(|_| stays) {
-                Some(pending) => pending.later(known.real.clone(), now),
+                Some(pending) => pending.later(known.real.to_path_buf(), now),
                 None => self.forget(&seen),
             }
         }
         self.seen_as.clear();
         for (seen, Found { real, stamp }) in &listing.files {
-            let known = self.files.get(seen);
-            if known.is_some_and(|known| known.stamp == Some(*stamp) && known.real == *real) {
+            let known = self.files.get_key_value(&**seen);
+            if known.is_some_and(|(_, known)| known.stamp == Some(*stamp) && *known.real == **real) {
                 continue;
             }
-            if let Outcome::Taken(stamp) = self.read(seen, real, Written::Closed) {
-                self.files.insert(seen.clone(), Known { real: real.clone(), stamp });
+            let seen = known.map_or_else(|| seen.as_path().into(), |(seen, _)| seen.clone());
+            if let Outcome::Taken(stamp) = self.read(&seen, real, Written::Closed) {
+                self.know(seen, real, stamp);
             }
         }
-        self.seen_as = self.files.iter().map(|(seen, known)| (known.real.clone(), seen.clone())).collect();
+        let elsewhere = self.files.iter().filter(|(seen, known)| **seen != known.real);
+        self.seen_as = elsewhere.map(|(seen, known)| (known.real.clone(), seen.clone())).collect();
         self.directories = listing.directories;
         self.hinges = listing.hinges;
         for (path, why) in listing.unreadable {
@@ -232,7 +236,7 @@ impl Loader {
     }
 
     /// Reads a file into the catalog.
-    fn read(&mut self, seen: &Path, real: &Path, written: Written) -> Outcome {
+    fn read(&mut self, seen: &Arc<Path>, real: &Path, written: Written) -> Outcome {
         let (metadata, bytes) = match read_file(real) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Outcome::Missing,
@@ -249,8 +253,23 @@ impl Loader {
         Outcome::Taken(Some(files::stamp(&metadata)))
     }
 
-    fn hold(&mut self, seen: &Path, message: &str) {
+    fn hold(&mut self, seen: &Arc<Path>, message: &str) {
         self.catalog.hold(seen, Told::fault(0, message.to_owned()));
+    }
+
+    fn know(&mut self, seen: Arc<Path>, real: &Path, stamp: Option<Stamp>) {
+        let is_same = *seen == *real;
+        let real = if is_same { seen.clone() } else { real.into() };
+        if !is_same {
+            self.seen_as.insert(real.clone(), seen.clone());
+        }
+        self.files.insert(seen, Known { real, stamp });
+    }
+
+    /// The path by which the user sees a known file.
+    fn known_as(&self, real: &Path) -> Option<&Arc<Path>> {
+        let itself = || self.files.get_key_value(real).filter(|(_, known)| *known.real == *real);
+        self.seen_as.get(real).or_else(|| itself().map(|(seen, _)| seen))
     }
 
     fn forget(&mut self, seen: &Path) {
@@ -261,14 +280,14 @@ impl Loader {
     }
 
     /// The path by which the user sees a real file: a known one, or a new one in a listed directory.
-    fn seen(&self, real: &Path) -> Option<PathBuf> {
-        if let Some(seen) = self.seen_as.get(real) {
+    fn seen(&self, real: &Path) -> Option<Arc<Path>> {
+        if let Some(seen) = self.known_as(real) {
             return Some(seen.clone());
         }
         let name = real.file_name()?.to_owned();
         let is_read = files::format(real).is_some() && !files::is_hidden(&name);
         let folder = self.directories.get(parent(real)).filter(|_| is_read)?;
-        Some(folder.seen.join(name))
+        Some(folder.seen.join(name).into())
     }
 
     fn root_hinges(&self) -> HashSet<PathBuf> {

@@ -19,15 +19,16 @@ use crate::{
 /// How many faults of one object are told; a slip at the top of a long list would otherwise bury all others.
 const MOST_FAULTS: usize = 20;
 
-/// What a document says. Lines count from the document's first, which is 0.
+/// What a document says. Lines count from the document's first, which is 0. There are as many of these as documents,
+/// so that they hold no room to grow.
 #[derive(Debug, Default, PartialEq)]
 pub struct Parsed {
     /// The objects.
-    pub items: Vec<Item>,
+    pub items: Box<[Item]>,
     /// Kinds that are no concern of the mesh, with the line of each object.
-    pub unknown: Vec<(String, usize)>,
+    pub unknown: Box<[(String, usize)]>,
     /// What is wrong with no object in particular; the document may have held any object.
-    pub faults: Vec<Told>,
+    pub faults: Box<[Told]>,
 }
 
 /// An object of a document.
@@ -67,7 +68,7 @@ pub fn parse(document: &Document<'_>, format: Format) -> Parsed {
         Ok(None) => return Parsed::default(),
         Err(TextFault { line, column, message }) => {
             let fault = Told { column, ..Told::fault(line.saturating_sub(1), message) };
-            return Parsed { faults: vec![fault], ..Parsed::default() };
+            return Parsed { faults: Box::new([fault]), ..Parsed::default() };
         }
     };
     let mut reading = Reading::default();
@@ -126,7 +127,8 @@ impl Reading {
 
     fn known(&mut self, kind: ObjectKind, value: &Value, path: Vec<Segment>) {
         let (content, told) = objects::read(kind, value);
-        match objects::reference(kind, value) {
+        let own = content.as_ref().and_then(Object::reference);
+        match own.or_else(|| objects::reference(kind, value)) {
             Some(object) => self.items.push((object, path, content.map(Arc::new), told)),
             // Without a name the object was refused.
             None => self.faults.extend(told.into_iter().map(|fault| (path.clone(), fault))),

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
     sync::Arc,
 };
@@ -12,7 +12,8 @@ use crate::objects::Slice;
 #[derive(Default)]
 pub struct Slices {
     by_name: HashMap<SliceName, Arc<Slice>>,
-    by_service: BTreeMap<ServiceName, BTreeSet<SliceName>>,
+    /// Sorted by name. Almost all Services have one.
+    by_service: BTreeMap<ServiceName, Vec<SliceName>>,
     /// A Pod is in few slices, a node in many.
     by_pod: HashMap<PodKey, Vec<SliceName>>,
     by_node: HashMap<Arc<str>, HashSet<SliceName>>,
@@ -41,15 +42,12 @@ impl Slices {
         let mut stale = self.remove(&name);
         if let Some(service) = &slice.service {
             for key in pods(&slice) {
-                let names = self.by_pod.entry(key).or_default();
-                if !names.contains(&name) {
-                    names.push(name.clone());
-                }
+                add(self.by_pod.entry(key).or_default(), &name);
             }
             for node in slice.endpoints.iter().filter_map(|endpoint| endpoint.node.as_ref()) {
                 self.by_node.entry(node.clone()).or_default().insert(name.clone());
             }
-            self.by_service.entry(service.clone()).or_default().insert(name.clone());
+            add(self.by_service.entry(service.clone()).or_default(), &name);
             stale.push(service.clone());
         }
         self.by_name.insert(name, slice);
@@ -77,7 +75,7 @@ impl Slices {
             }
         }
         if let Some(names) = self.by_service.get_mut(service) {
-            names.remove(name);
+            names.retain(|other| other != name);
             if names.is_empty() {
                 self.by_service.remove(service);
             }
@@ -101,6 +99,16 @@ impl Slices {
 
     fn service(&self, slice: &SliceName) -> Option<&ServiceName> {
         self.by_name.get(slice)?.service.as_ref()
+    }
+}
+
+/// Adds a name to a sorted list, whose first takes no more room than it needs.
+fn add(names: &mut Vec<SliceName>, name: &SliceName) {
+    if let Err(place) = names.binary_search(name) {
+        if names.is_empty() {
+            names.reserve_exact(1);
+        }
+        names.insert(place, name.clone());
     }
 }
 

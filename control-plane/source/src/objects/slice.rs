@@ -19,9 +19,9 @@ pub struct Slice {
     /// Its Service; `None` where it names none.
     pub service: Option<ServiceName>,
     /// Name and number of its TCP ports.
-    pub ports: Vec<(Option<Arc<str>>, u16)>,
+    pub ports: Box<[(Option<Arc<str>>, u16)]>,
     /// Those that serve or drain.
-    pub endpoints: Vec<Member>,
+    pub endpoints: Box<[Member]>,
 }
 
 /// One of a slice's endpoints.
