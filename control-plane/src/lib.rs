@@ -1,7 +1,7 @@
 //! The control plane: a source of desired state, its resources, the xDS server and the certificate authority, wired.
 //!
 //! [`ControlPlane::build`] binds every port and reads everything once, so that a bad start fails before a proxy sees
-//! it; [`ControlPlane::serve`] runs until it is told to drain. [`pipeline`] is the way of the data:
+//! it; [`ControlPlane::serve`] runs until it is told to drain. `pipeline` is the way of the data:
 //! batches of the source become a World, the World a Snapshot, and the Snapshot is published to the streams.
 
 mod admin;

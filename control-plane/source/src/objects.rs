@@ -1,7 +1,7 @@
 //! The Kubernetes objects that the mesh reads, with just the fields that it needs, checked as the API server would.
 //!
 //! A document of a directory (later an object of a watch) comes in as a JSON value; what comes out is in the model's
-//! words wherever the object alone decides that, and otherwise ready to be joined by [`crate::index`].
+//! words wherever the object alone decides that, and otherwise ready to be joined by the [`Index`](crate::Index).
 
 pub mod annotation;
 mod check;

@@ -17,7 +17,7 @@ const MOST_REPEATS: u32 = 1000;
 const CATEGORIES: &str =
     "Any C Cc Cf Co Cs L Ll Lm Lo Lt Lu M Mc Me Mn N Nd Nl No P Pc Pd Pe Pf Pi Po Ps S Sc Sk Sm So Z Zl Zp Zs";
 
-/// The scripts of RE2's `unicode_groups` with Unicode 13, which all releases in use have.
+/// The scripts of RE2's `unicode_groups` up to Unicode 13 (2020); later ones are left out for older releases.
 const SCRIPTS: &str = "Adlam Ahom Anatolian_Hieroglyphs Arabic Armenian Avestan Balinese Bamum Bassa_Vah Batak Bengali Bhaiksuki \
     Bopomofo Brahmi Braille Buginese Buhid Canadian_Aboriginal Carian Caucasian_Albanian Chakma Cham Cherokee \
     Chorasmian Common Coptic Cuneiform Cypriot Cyrillic Deseret Devanagari Dives_Akuru Dogra Duployan \
@@ -161,7 +161,7 @@ impl Walk<'_> {
     }
 
     fn group_name(&self, starts_with_p: bool, name: &ast::CaptureName) -> Result<(), String> {
-        // RE2 takes `(?<name>` since 2023; gRPC's are older.
+        // Older releases of RE2 list `(?<name>` as not supported (doc/syntax.txt).
         if !starts_with_p {
             return self.refuse(&name.span, "names a group by (?<, where older releases accept (?P< only");
         }
