@@ -23,6 +23,7 @@
 //! 21. A client that comes back gets changes and removals.
 
 mod model;
+mod nacks;
 mod order;
 mod peer;
 mod rules;
