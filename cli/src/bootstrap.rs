@@ -33,6 +33,9 @@ struct EnvoyArgs {
     /// Which variant of xDS Envoy speaks
     #[arg(long, value_enum, default_value_t)]
     protocol: Protocol,
+    /// Speak TLS to a loopback address too: for a control plane that listens on more than loopback
+    #[arg(long)]
+    xds_tls: bool,
     /// How long the join token is good for: Envoy shows it whenever it connects
     #[arg(long, value_name = "TIME", value_parser = token::lifetime, default_value = "24h")]
     token_ttl: Duration,
@@ -82,8 +85,13 @@ fn plain(common: &Common) -> Bootstrap {
 }
 
 fn envoy(args: &EnvoyArgs) -> Result<Bootstrap> {
+    let address = &args.common.xds_address;
+    ensure!(
+        !address.is_unspecified(),
+        "--xds-address {address}: a client cannot call that; name the address or host by which it reaches the control plane"
+    );
     let token = token::mint(&args.common.workload, args.token_ttl, &args.state)?;
-    let trust = if args.common.xds_address.is_loopback() { None } else { Some(roots(&args.state)?) };
+    let trust = if address.is_loopback() && !args.xds_tls { None } else { Some(roots(&args.state)?) };
     Ok(Bootstrap {
         trust,
         token: Some(token),

@@ -55,10 +55,19 @@ fn main() -> ExitCode {
     match start(arguments.verb) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("byrnie: {error:#}");
+            eprintln!("byrnie: {}", told(&error));
             ExitCode::from(could_not_run)
         }
     }
+}
+
+/// An error with its causes, each said once: many errors name their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        text if text.contains(&cause) => text.to_owned(),
+        text => format!("{text}: {cause}"),
+    })
 }
 
 #[tokio::main]

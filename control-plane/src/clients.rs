@@ -22,7 +22,7 @@ fn client(client: &ClientStatus) -> Value {
     fields.insert("connectedSeconds".to_owned(), json!(client.connected.as_secs()));
     for kind in Kind::ALL {
         let status = client.kinds.iter().find(|status| status.kind == kind);
-        fields.insert(kind.short().to_owned(), json!(status.map(|status| word(status.sync))));
+        fields.insert(kind.short().to_owned(), json!(status.map(standing)));
     }
     fields.insert("kinds".to_owned(), client.kinds.iter().map(kind).collect());
     let open = client.kinds.iter().filter_map(|status| Some((status.kind, status.nack.as_ref()?)));
@@ -40,7 +40,8 @@ fn kind(status: &KindStatus) -> Value {
         "acks": status.acks,
         "nacks": status.nacks,
         "lastNonce": status.last_nonce,
-        "sync": word(status.sync),
+        "sync": standing(status),
+        "denied": status.denied,
         "pendingSeconds": match status.sync {
             Sync::Pending { since } => Some(since.as_secs()),
             _ => None,
@@ -59,6 +60,11 @@ fn refusal(kind: Kind, nack: &NackStatus) -> Value {
         "secondsAgo": nack.ago.as_secs(),
         "cured": nack.cured,
     })
+}
+
+/// A client that is refused a kind has all that it gets, and still not what it asked for.
+fn standing(status: &KindStatus) -> &'static str {
+    if status.denied.is_some() { "denied" } else { word(status.sync) }
 }
 
 fn word(sync: Sync) -> &'static str {

@@ -8,7 +8,7 @@ use byrnie_proto::{
     envoy::envoy::{
         config::{
             cluster::v3::Cluster,
-            core::v3::{Address, address, socket_address},
+            core::v3::{Address, TransportSocket, address, socket_address, transport_socket},
             endpoint::v3::{ClusterLoadAssignment, LbEndpoint, lb_endpoint},
             listener::v3::{Filter, FilterChain, Listener, filter},
             route::v3::{Route, RouteAction, RouteConfiguration, RouteMatch, route, route_action, route_match},
@@ -17,6 +17,8 @@ use byrnie_proto::{
             http_connection_manager::v3::{HttpConnectionManager, http_connection_manager::RouteSpecifier},
             tcp_proxy::v3::{TcpProxy, tcp_proxy::ClusterSpecifier},
         },
+        extensions::transport_sockets::tls::v3::{UpstreamTlsContext, common_tls_context::ValidationContextType},
+        r#type::matcher::v3::string_matcher::MatchPattern,
     },
 };
 use prost::Message;
@@ -161,7 +163,8 @@ fn cluster(cluster: &Cluster) -> Value {
         Some(ClusterDiscoveryType::ClusterType(custom)) => custom.name.clone(),
         None => "STATIC".to_owned(),
     };
-    let accounts: Vec<_> = cluster.transport_socket_matches.iter().map(|one| one.name.clone()).collect();
+    let matched = cluster.transport_socket_matches.iter().map(|one| one.name.clone());
+    let accounts: Vec<_> = matched.chain(cluster.transport_socket.iter().filter_map(demanded)).collect();
     json!({
         "name": cluster.name,
         "type": discovery,
@@ -170,6 +173,20 @@ fn cluster(cluster: &Cluster) -> Value {
         "healthChecks": cluster.health_checks.len(),
         "ejection": cluster.outlier_detection.is_some(),
     })
+}
+
+/// The identity that a TLS context demands of the peer, where all endpoints share one.
+fn demanded(socket: &TransportSocket) -> Option<String> {
+    let Some(transport_socket::ConfigType::TypedConfig(config)) = &socket.config_type else { return None };
+    let context = UpstreamTlsContext::decode(&*config.value).ok()?.common_tls_context?;
+    let Some(ValidationContextType::CombinedValidationContext(combined)) = context.validation_context_type else {
+        return None;
+    };
+    let names = combined.default_validation_context?.match_typed_subject_alt_names;
+    match names.first()?.matcher.as_ref()?.match_pattern.as_ref()? {
+        MatchPattern::Exact(uri) => Some(uri.clone()),
+        _ => None,
+    }
 }
 
 fn endpoints(assignment: &ClusterLoadAssignment) -> Vec<Value> {

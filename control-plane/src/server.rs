@@ -1,6 +1,7 @@
 use std::{
     future::Future,
     net::SocketAddr,
+    path::Path,
     pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -70,6 +71,9 @@ impl ControlPlane {
         let xds = listen::bind("xDS", "--xds-address", settings.xds_address).await?;
         let admin = listen::bind("admin", "--admin-address", settings.admin_address).await?;
         let (directory, first) = Directory::open(&settings.config)?;
+        if is_within(&settings.state, &settings.config) {
+            return Err(StartError::StateInConfig { state: settings.state, config: settings.config });
+        }
         let clock: Clock = Arc::new(SystemTime::now);
         let trust_domain = trust_domain(&first);
         let authority = Arc::new(Authority::new(CaState::open(&settings.state, &trust_domain, clock())?));
@@ -107,11 +111,13 @@ impl ControlPlane {
         let mut routes = Routes::new(readiness, measured);
         pages::add_pages(&mut routes, &current, &hub);
         let (stop_admin, admin_stopped) = oneshot::channel::<()>();
+        let admin_address = self.admin.local_addr()?;
         let admin_task = tokio::spawn(admin::serve(self.admin, routes, Limits::default(), admin_stopped));
 
         self.pipeline.step(self.first);
         info!(
             xds = %self.xds.local_addr()?,
+            admin = %admin_address,
             services = current.load().world.services().count(),
             workloads = current.load().world.workloads().count(),
             "serving"
@@ -151,6 +157,14 @@ impl ControlPlane {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Whether `path`, which need not be there yet, is `folder` or lies in it.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    let Ok(folder) = folder.canonicalize() else { return false };
+    let standing = std::path::absolute(path).ok();
+    let standing = standing.iter().flat_map(|path| path.ancestors()).find_map(|path| path.canonicalize().ok());
+    standing.is_some_and(|path| path.starts_with(folder))
 }
 
 /// The trust domain that the objects ask for.

@@ -28,6 +28,14 @@ pub enum StartError {
     /// The directory of objects.
     #[error("--config")]
     Config(#[from] OpenError),
+    /// Keys beside objects, where they would be read, copied and committed with them.
+    #[error("--state {}: it must not be within --config {}, for it holds private keys", state.display(), config.display())]
+    StateInConfig {
+        /// `--state`
+        state: PathBuf,
+        /// `--config`
+        config: PathBuf,
+    },
     /// The state directory.
     #[error("--state")]
     State(#[from] StateError),

@@ -134,7 +134,7 @@ async fn accept_all(
             match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
                 // The receiver is gone only when the server ends.
                 Ok(Ok(stream)) => drop(accepted.send(Ok(stream)).await),
-                Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
+                Ok(Err(error)) => warn!(%peer, %error, "TLS handshake failed: is the client told to speak TLS, and does it trust the root?"),
                 Err(_) => debug!(%peer, limit = ?HANDSHAKE_LIMIT, "TLS handshake took too long"),
             }
             drop(permit);

@@ -91,7 +91,7 @@ impl Drain {
         if finished.await {
             return Drained::Finished;
         }
-        tracing::warn!(tasks = self.tasks.len(), "drain is forced");
+        tracing::info!(tasks = self.tasks.len(), "ending what still runs");
         self.stage.send_replace(Stage::Forced);
         // The count below tells whether this was enough.
         let _ = timeout(FORCED_GRACE, self.tasks.wait()).await;

@@ -80,6 +80,20 @@ async fn a_start_that_cannot_serve_says_why_and_what_to_do() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn keys_are_not_kept_among_the_objects_and_a_cause_is_told_once() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    for state in [folder.path().to_owned(), folder.path().join("deep/state")] {
+        let (code, last) = refused_start(folder.path(), &state, &[])?;
+        assert_eq!(code, Some(1), "{last}");
+        assert!(last.contains("must not be within --config"), "{last}");
+    }
+    assert_eq!(fs::read_dir(folder.path())?.count(), 0, "nothing was written");
+    let (_, last) = refused_start(&folder.path().join("nope"), &folder.path().join("state"), &[])?;
+    assert_eq!(last.matches("No such file or directory").count(), 1, "{last}");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_directory_of_another_trust_domain_is_refused_and_left_as_it_is() -> Result<()> {
     let folder = tempfile::tempdir()?;

@@ -23,6 +23,7 @@ mod watch;
 
 use std::{
     io::{self, IsTerminal, Write},
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -86,7 +87,9 @@ enum End {
 
 /// Runs the demo. Whatever way it ends, its processes and what it wrote are gone afterwards.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let private = tempfile::Builder::new().prefix("byrnie-demo-state-").tempdir();
+    // Bootstraps hold join tokens.
+    let owner_only = std::fs::Permissions::from_mode(0o700);
+    let private = tempfile::Builder::new().prefix("byrnie-demo-state-").permissions(owner_only).tempdir();
     let private = private.context("no temporary directory could be made")?;
     let objects = Objects::prepare(args.dir.as_deref())?;
     let mut fleet = Fleet::new(private.path());

@@ -121,7 +121,9 @@ impl<R: Incoming> DiscoveryStream<R> {
         if let Stage::Knocking(door) = &self.stage {
             let live = self.enter(door, &message).inspect_err(|status| {
                 self.shared.hub.counters.refused_streams.fetch_add(1, Relaxed);
-                tracing::warn!(peer = ?door.peer, code = ?status.code(), error = status.message(), "stream refused");
+                let node = message.node().map(|node| node.id.as_str()).unwrap_or_default();
+                let peer = door.peer.map(tracing::field::display);
+                tracing::warn!(node, peer, code = ?status.code(), error = status.message(), "stream refused");
             })?;
             self.stage = Stage::Live(live);
         }

@@ -104,6 +104,8 @@ fn control_plane(bootstrap: &Bootstrap) -> Value {
         "name": XDS,
         "type": if bootstrap.xds.ip().is_some() { "STATIC" } else { "STRICT_DNS" },
         "connect_timeout": "1s",
+        // A name may lead to addresses of both families while the control plane listens on one.
+        "dns_lookup_family": "ALL",
         "load_assignment": { "cluster_name": XDS, "endpoints": [{ "lb_endpoints": [endpoint] }] },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -151,6 +153,11 @@ impl XdsAddress {
     /// Whether it never leaves this machine: there the control plane is served in plain text.
     pub fn is_loopback(&self) -> bool {
         self.ip().map_or(self.host == "localhost", |ip| ip.is_loopback())
+    }
+
+    /// Whether nobody can call it: the address that listens on all interfaces.
+    pub fn is_unspecified(&self) -> bool {
+        self.ip().is_some_and(|ip| ip.is_unspecified())
     }
 
     fn ip(&self) -> Option<IpAddr> {

@@ -182,8 +182,9 @@ impl Builder {
         let listeners = workload.map(|workload| listener::of_workload(world, workload)).unwrap_or_default();
         let shown = listeners.into_iter().map(|listener| (View::Workload(name.clone()), listener)).collect();
         self.replace(Owner::Workload(name.clone()), shown);
-        let explicit = workload.is_some_and(|workload| matches!(workload.capture, Capture::Explicit { .. }));
-        self.owned.seclude(name, explicit);
+        // Without redirection nothing would arrive at the listeners of services' addresses.
+        let secluded = workload.is_some_and(|workload| workload.capture != Capture::Redirected);
+        self.owned.seclude(name, secluded);
         self.listening_for.set(name, workload.map(|workload| upstreams(workload)).unwrap_or_default());
     }
 

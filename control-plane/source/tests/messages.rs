@@ -368,7 +368,7 @@ fn any_bytes_are_taken() {
 }
 
 #[test]
-fn an_annotation_that_nobody_reads_is_a_warning_that_names_the_accepted_ones() {
+fn an_annotation_that_nobody_reads_is_an_error_that_names_the_accepted_ones() {
     let pod = |annotation: &str| {
         let text = format!("apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    {annotation}\n");
         let finding = check_text("x.yaml", text.as_bytes()).pop();
@@ -379,7 +379,7 @@ fn an_annotation_that_nobody_reads_is_a_warning_that_names_the_accepted_ones() {
             "metadata.annotations[{slip}]: is read by nothing: byrnie.io/inbound, byrnie.io/upstreams and \
              byrnie.io/status are accepted"
         );
-        assert_eq!(pod(&format!("{slip}: 127.0.1.10:8080=127.0.0.1:18080")), Some((Severity::Warning, message)));
+        assert_eq!(pod(&format!("{slip}: 127.0.1.10:8080=127.0.0.1:18080")), Some((Severity::Error, message)));
     }
     for later in ["byrnie.io/inject", "byrnie.io/proxy", "byrnie.io/uses"] {
         let message = format!("metadata.annotations[{later}]: is known and not in force yet");
@@ -391,15 +391,18 @@ fn an_annotation_that_nobody_reads_is_a_warning_that_names_the_accepted_ones() {
 }
 
 #[test]
-fn a_pod_with_a_warning_is_in_force_and_its_faults_are_told_beside_the_warning() {
-    let head = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    byrnie.io/upstream: x\n";
-    let good = byrnie_source::read_texts("x.yaml", [head.as_bytes()]).pop().unwrap();
+fn a_slip_in_an_annotation_leaves_the_pod_in_force_as_it_was() {
+    let pod = |key: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n    {key}: 127.0.1.10:8080=127.0.0.1:18080\n"
+        )
+    };
+    let (good, slip) = (pod("byrnie.io/inbound"), pod("byrnie.io/inbounds"));
+    let batches = byrnie_source::read_texts("x.yaml", [good.as_bytes(), slip.as_bytes()]);
     let is_there = |update: &byrnie_model::Update| matches!(update, byrnie_model::Update::Workload(_, Some(_)));
-    assert!(good.updates.iter().any(is_there), "{:?}", good.updates);
-    assert_eq!(good.findings.len(), 1);
-    let bad = check_text("x.yaml", format!("{head}    byrnie.io/inbound: y\n").as_bytes());
-    let severities: Vec<_> = bad.iter().map(|finding| finding.severity).collect();
-    assert_eq!(severities, [Severity::Warning, Severity::Error], "{bad:?}");
+    assert!(batches[0].updates.iter().any(is_there), "{:?}", batches[0].updates);
+    assert!(batches[1].updates.is_empty(), "the last good version serves on: {:?}", batches[1].updates);
+    assert_eq!(batches[1].findings.iter().map(|finding| finding.severity).collect::<Vec<_>>(), [Severity::Error]);
 }
 
 #[test]

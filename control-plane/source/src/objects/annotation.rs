@@ -22,7 +22,7 @@ const PREFIX: &str = "byrnie.io/";
 /// Names that later releases give a meaning; a Pod that has them already is no mistake.
 const LATER: [&str; 3] = ["byrnie.io/inject", "byrnie.io/proxy", "byrnie.io/uses"];
 
-/// Tells of annotations that change nothing, most of all of slips.
+/// Tells of annotations that change nothing. A slip refuses the object, so that the one in force keeps its sidecar.
 pub(crate) fn tell_unread(pod: &Pod, at: Cursor<'_>) {
     let metadata = at.key("metadata");
     let annotations = metadata.key("annotations");
@@ -33,7 +33,7 @@ pub(crate) fn tell_unread(pod: &Pod, at: Cursor<'_>) {
             true => at.tell(Severity::Note, "is known and not in force yet"),
             false => {
                 let message = format!("is read by nothing: {INBOUND}, {UPSTREAMS} and {STATUS} are accepted");
-                at.tell(Severity::Warning, message);
+                at.tell(Severity::Error, message);
             }
         }
     }
