@@ -1,10 +1,11 @@
 //! What an object of the user's does in the mesh, for `byrnie describe` and `/debug/describe`.
 
+mod settings;
+
 use byrnie_model::{
     Capture, ObjectKind, ObjectRef, PolicyName, RouteName, Service, ServiceKind, ServiceName, Workload, WorkloadName,
     World,
     attach::{self, ParentStatus},
-    policy::TrafficPolicy,
     resolve::{self, Action, Entry, RouteTable},
     route::{NameMatch, PathMatch, RouteKind},
 };
@@ -159,23 +160,8 @@ fn traffic_policy(world: &World, name: &PolicyName) -> Option<Value> {
         "service": policy.service.to_string(),
         "serviceFound": world.service(&policy.service).is_some(),
         "overruledBy": overruled,
-        "settings": settings(policy),
+        "settings": settings::of(policy),
     }))
-}
-
-fn settings(policy: &TrafficPolicy) -> Value {
-    let text = |value: &dyn std::fmt::Debug| format!("{value:?}");
-    json!({
-        "balancer": policy.balancer.as_ref().map(|v| text(v)),
-        "retry": policy.retry.as_ref().map(|v| text(v)),
-        "connectTimeout": policy.connect_timeout.map(|v| text(&v)),
-        "healthCheck": policy.health_check.as_ref().map(|v| text(v)),
-        "outlierEjection": policy.outlier.as_ref().map(|v| text(v)),
-        "limits": text(&policy.limits),
-        "retryBudget": policy.retry_budget.map(|v| text(&v)),
-        "slowStart": policy.slow_start.map(|v| text(&v)),
-        "panicThreshold": policy.panic_threshold,
-    })
 }
 
 fn peer_policy(world: &World, name: &PolicyName) -> Option<Value> {
