@@ -13,7 +13,7 @@ mod slices;
 mod workloads;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -30,6 +30,7 @@ use self::{
     references::{Reference, References},
     services::Services,
     slices::Slices,
+    workloads::crossed_ports,
 };
 use crate::{
     findings::Finding,
@@ -44,6 +45,8 @@ pub struct Index {
     pods: Pods,
     zones: HashMap<Arc<str>, Arc<str>>,
     references: References,
+    /// Workloads whose ports and those of their Services do not meet.
+    crossed: BTreeMap<WorkloadName, Finding>,
     stale_services: BTreeSet<ServiceName>,
     stale_workloads: BTreeSet<WorkloadName>,
     mesh: Emitted<(), MeshConfig>,
@@ -123,6 +126,10 @@ impl Index {
         // Workloads first: whether an endpoint is in the mesh is a matter of its workload.
         for name in std::mem::take(&mut self.stale_workloads) {
             let workload = self.pods.placed(&name).and_then(|(pod, place)| self.workload(pod, place));
+            match workload.as_ref().and_then(crossed_ports) {
+                Some(finding) => drop(self.crossed.insert(name.clone(), finding)),
+                None => drop(self.crossed.remove(&name)),
+            }
             self.workloads.set(name, workload);
         }
         for name in std::mem::take(&mut self.stale_services) {
@@ -146,9 +153,10 @@ impl Index {
         updates
     }
 
-    /// What objects refer to that is not there.
+    /// What objects refer to that is not there, and ports that do not meet.
     pub fn findings(&mut self) -> Vec<Finding> {
-        self.references.findings(|service| self.services.get(service).map(|service| &service.model))
+        let missing = self.references.findings(|service| self.services.get(service).map(|service| &service.model));
+        missing.into_iter().chain(self.crossed.values().cloned()).collect()
     }
 
     fn put_service(&mut self, service: Arc<Service>, place: Option<Arc<Place>>) {

@@ -414,3 +414,33 @@ fn a_namespace_of_an_object_that_has_none_is_a_warning() {
                    to no namespace and holds for the whole mesh";
     assert_eq!(told, [(Severity::Warning, message.to_owned())]);
 }
+
+#[test]
+fn a_service_that_misses_the_sidecars_port_is_told_with_both_ports() {
+    let text = |target: u16| {
+        format!(
+            "apiVersion: v1
+kind: Service
+metadata: {{name: cart, namespace: shop}}
+spec:
+  selector: {{app: cart}}
+  ports: [{{name: http, port: 80, targetPort: {target}}}, {{name: metrics, port: 9090}}]
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: cart-1
+  namespace: shop
+  labels: {{app: cart}}
+  annotations: {{byrnie.io/inbound: \"127.0.1.10:8080=127.0.0.1:18080\"}}
+status: {{podIP: 127.0.1.10}}
+"
+        )
+    };
+    let told =
+        |target| check_text("x.yaml", text(target).as_bytes()).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let message = "x.yaml:8: Pod/shop/cart-1: metadata.annotations[byrnie.io/inbound]: Service shop/cart forwards to port \
+                   8081, where this sidecar does not listen; it listens on 8080, which no Service forwards to";
+    assert_eq!(told(8081), [message]);
+    assert_eq!(told(8080), [""; 0], "a port outside the mesh alone is no slip");
+}

@@ -3,10 +3,33 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use byrnie_identity::Account;
-use byrnie_model::{Origin, Place, Protocol, Served, Workload};
+use byrnie_model::{Capture, Origin, Place, Protocol, Served, Workload};
 
 use super::Index;
-use crate::objects::{Pod, ZONE};
+use crate::{
+    findings::{Finding, Severity},
+    objects::{Pod, ZONE, annotation::INBOUND},
+};
+
+/// A port that a Service forwards to and the sidecar does not listen on, beside one that it listens on for nobody: a slip
+/// in one of the two. A port alone is left out on purpose, as those of metrics are.
+pub(super) fn crossed_ports(workload: &Workload) -> Option<Finding> {
+    let Capture::Explicit { inbound, .. } = &workload.capture else { return None };
+    let called = workload.served.iter().find(|served| !inbound.iter().any(|port| port.listen.port() == served.port))?;
+    let uncalled = inbound.iter().find(|port| !workload.served.iter().any(|s| s.port == port.listen.port()))?;
+    let (service, port, listen) = (&called.service, called.port, uncalled.listen.port());
+    Some(Finding {
+        place: workload.origin.place.as_deref().cloned(),
+        column: None,
+        severity: Severity::Warning,
+        object: Some(workload.origin.object.clone()),
+        field: Some(format!("metadata.annotations[{INBOUND}]")),
+        message: format!(
+            "Service {service} forwards to port {port}, where this sidecar does not listen; it listens on {listen}, \
+             which no Service forwards to"
+        ),
+    })
+}
 
 impl Index {
     /// The workload that a Pod is; `None` where its containers are over.
