@@ -1,6 +1,5 @@
 use std::{
     future::Future,
-    net::SocketAddr,
     path::Path,
     pin::Pin,
     sync::Arc,
@@ -95,11 +94,6 @@ impl ControlPlane {
         let pipeline = Pipeline::new(trust_domain, current.clone(), Arc::clone(&hub));
         let services = Services { ads, signing, hub, current };
         Ok(Self { xds, admin, directory, first, pipeline, services, authority, clock, signals, certificate })
-    }
-
-    /// Where xDS is served.
-    pub fn xds_address(&self) -> std::io::Result<SocketAddr> {
-        self.xds.local_addr()
     }
 
     /// Serves until a signal comes, then ends in order.

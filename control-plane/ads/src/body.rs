@@ -2,7 +2,7 @@
 //! "Responses").
 //!
 //! Each message gets memory of exactly its size, which is gone once it is sent. A buffer that a stream keeps for its next
-//! message would hold the largest one so far: 250 KiB for each idle client of 1,000 services.
+//! message costs every idle client: with tonic's encoder a client of 40 names took 16 KiB more (`xds-bench`, 1,000 clients).
 
 use std::{
     convert::Infallible,
