@@ -1,0 +1,63 @@
+use super::*;
+
+#[test]
+fn a_request_is_answered_with_body_and_trailers() {
+    let (mut client, mut server) = pair(Config::default());
+    let mut head = client.open(&get(b"/items?id=1")).unwrap();
+    head.field(b"Accept", b" */* ").field(b"connection", b"close").field(b"te", b"trailers");
+    let ours = head.finish(false).unwrap();
+    assert_eq!(client.send(ours, b"hello", true), Ok(5));
+    assert_eq!(pass(&mut client, &mut server), ["request GET /items?id=1 accept=*/* te=trailers", "data 5 end"]);
+
+    let theirs = newest(&server);
+    server.release(theirs, 5);
+    server.inform(theirs, 103).unwrap().finish(false).unwrap();
+    server.respond(theirs, 200).unwrap().finish(false).unwrap();
+    assert_eq!(server.send(theirs, b"good day", false), Ok(8));
+    let mut trailers = server.trailers(theirs).unwrap();
+    trailers.field(b"grpc-status", b"0");
+    trailers.finish(true).unwrap();
+    let words = pass(&mut server, &mut client);
+    assert_eq!(words, ["interim 103", "response 200", "data 8", "trailers grpc-status=0"]);
+    client.release(ours, 8);
+
+    assert_eq!((client.active_streams(), server.active_streams()), (0, 0));
+    assert!(client.streams.is_empty() && server.streams.is_empty());
+    assert_eq!(server.send(theirs, b"more", true), Err(Refused::Gone));
+}
+
+#[test]
+fn a_body_of_a_megabyte_passes_through_small_windows() {
+    let windows = crate::limits::Windows { stream: 1_000, connection: 65_535 };
+    let (mut client, mut server) = pair(Config { windows, ..Config::default() });
+    let ours = client.open(&get(b"/")).unwrap().finish(false).unwrap();
+    let body = vec![b'x'; 1 << 20];
+    let (mut sent, mut received) = (client.send(ours, &body, true).unwrap(), 0);
+    let mut fields = Fields::new();
+    let mut theirs = None;
+    for _ in 0..4_000 {
+        let octets = client.output().to_vec();
+        client.wrote(octets.len());
+        let mut input = &octets[..];
+        let mut pieces = Vec::new();
+        while let Some(event) = server.receive(&mut input, &mut fields).unwrap() {
+            match event {
+                Event::Request { stream, .. } => theirs = Some(stream),
+                Event::Data { bytes, .. } => pieces.push(bytes.len()),
+                other => panic!("{other:?}"),
+            }
+        }
+        for piece in pieces {
+            received += piece;
+            server.release(theirs.unwrap(), piece);
+        }
+        pass(&mut server, &mut client);
+        while let Some(key) = client.next_writable() {
+            sent += client.send(key, &body[sent..], true).unwrap();
+        }
+        if received == body.len() {
+            break;
+        }
+    }
+    assert_eq!((sent, received), (body.len(), body.len()));
+}

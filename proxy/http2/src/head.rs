@@ -1,0 +1,218 @@
+//! Heads and trailers of messages (RFC 9113 section 8): which fields make which message, and what is malformed.
+//!
+//! The connection checks each decoded block once, in one pass; a [`Request`] or [`Response`] that the caller sees keeps the
+//! rules, so that writing it to HTTP/1.1 cannot change where it ends.
+
+use crate::error::Malformed;
+use crate::hpack::{Field, Fields};
+
+mod rules;
+
+pub(crate) use rules::{is_connection_field, is_field_name, is_field_value};
+
+/// The head of a request. Pseudo-header fields are by name, the others in [`fields`](Self::fields), as they came.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'f> {
+    decoded: &'f Fields,
+    layout: RequestLayout,
+}
+
+impl<'f> Request<'f> {
+    pub(crate) fn new(decoded: &'f Fields, layout: RequestLayout) -> Self {
+        Self { decoded, layout }
+    }
+
+    /// `:method`, a token.
+    #[inline]
+    pub fn method(&self) -> &'f [u8] {
+        value(self.decoded, self.layout.method).unwrap_or_default()
+    }
+
+    /// `:scheme`; absent in a plain CONNECT only.
+    #[inline]
+    pub fn scheme(&self) -> Option<&'f [u8]> {
+        value(self.decoded, self.layout.scheme)
+    }
+
+    /// `:path`, which begins with `/` or is `*` for OPTIONS; absent in a plain CONNECT only.
+    #[inline]
+    pub fn path(&self) -> Option<&'f [u8]> {
+        value(self.decoded, self.layout.path)
+    }
+
+    /// `:authority`, or else the Host field (section 8.3.1; they do not differ).
+    #[inline]
+    pub fn authority(&self) -> Option<&'f [u8]> {
+        value(self.decoded, self.layout.authority).or_else(|| value(self.decoded, self.layout.host))
+    }
+
+    /// `:protocol` of an extended CONNECT (RFC 8441 section 4).
+    #[inline]
+    pub fn protocol(&self) -> Option<&'f [u8]> {
+        value(self.decoded, self.layout.protocol)
+    }
+
+    /// The length of the body that the head declares.
+    #[inline]
+    pub fn content_length(&self) -> Option<u64> {
+        self.layout.content_length
+    }
+
+    /// The regular fields in their order, Host among them if it came.
+    #[inline]
+    pub fn fields(&self) -> impl Iterator<Item = Field<'f>> + Clone + use<'f> {
+        self.decoded.iter().skip(usize::from(self.layout.pseudo))
+    }
+
+    /// The first value of the field `name` (lower case).
+    pub fn get(&self, name: &[u8]) -> Option<&'f [u8]> {
+        self.fields().find(|field| field.name == name).map(|field| field.value)
+    }
+}
+
+/// The head of a response, final or interim.
+#[derive(Debug, Clone, Copy)]
+pub struct Response<'f> {
+    decoded: &'f Fields,
+    layout: ResponseLayout,
+}
+
+impl<'f> Response<'f> {
+    pub(crate) fn new(decoded: &'f Fields, layout: ResponseLayout) -> Self {
+        Self { decoded, layout }
+    }
+
+    /// `:status`, from 100 to 599.
+    #[inline]
+    pub fn status(&self) -> u16 {
+        self.layout.status
+    }
+
+    /// The length of the body that the head declares.
+    #[inline]
+    pub fn content_length(&self) -> Option<u64> {
+        self.layout.content_length
+    }
+
+    /// The regular fields in their order.
+    #[inline]
+    pub fn fields(&self) -> impl Iterator<Item = Field<'f>> + Clone + use<'f> {
+        self.decoded.iter().skip(1)
+    }
+
+    /// The first value of the field `name` (lower case).
+    pub fn get(&self, name: &[u8]) -> Option<&'f [u8]> {
+        self.fields().find(|field| field.name == name).map(|field| field.value)
+    }
+}
+
+/// Where the parts of a request are among the decoded fields.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestLayout {
+    method: Place,
+    scheme: Place,
+    authority: Place,
+    path: Place,
+    protocol: Place,
+    host: Place,
+    /// How many pseudo-header fields are in front of the others.
+    pseudo: u8,
+    pub(crate) content_length: Option<u64>,
+    /// A CONNECT without `:protocol`.
+    pub(crate) tunnel: bool,
+    pub(crate) head: bool,
+}
+
+/// Where the parts of a response are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResponseLayout {
+    pub(crate) status: u16,
+    pub(crate) content_length: Option<u64>,
+}
+
+/// The place of a field among the decoded ones.
+type Place = Option<u16>;
+
+#[inline]
+fn value(fields: &Fields, place: Place) -> Option<&[u8]> {
+    place.and_then(|place| fields.field(usize::from(place))).map(|field| field.value)
+}
+
+/// RFC 9113 section 8.3.1, and section 8.5 and RFC 8441 section 4 for CONNECT.
+pub(crate) fn check_request(fields: &Fields, extended_connect: bool) -> Result<RequestLayout, Malformed> {
+    let mut layout = RequestLayout {
+        method: None,
+        scheme: None,
+        authority: None,
+        path: None,
+        protocol: None,
+        host: None,
+        pseudo: 0,
+        content_length: None,
+        tunnel: false,
+        head: false,
+    };
+    let mut place = 0_u16;
+    let mut regular = false;
+    for field in fields.iter() {
+        if let Some(name) = field.name.strip_prefix(b":") {
+            if regular {
+                return Err(Malformed::PseudoAfterField);
+            }
+            let slot = match name {
+                b"method" => &mut layout.method,
+                b"scheme" => &mut layout.scheme,
+                b"authority" => &mut layout.authority,
+                b"path" => &mut layout.path,
+                b"protocol" if extended_connect => &mut layout.protocol,
+                _ => return Err(Malformed::PseudoUnknown),
+            };
+            if slot.replace(place).is_some() {
+                return Err(Malformed::PseudoRepeated);
+            }
+            layout.pseudo += 1;
+        } else {
+            regular = true;
+            rules::check_field(&field, &mut layout.content_length)?;
+            if field.name == b"host" && layout.host.replace(place).is_some() {
+                return Err(Malformed::Host);
+            }
+        }
+        place += 1;
+    }
+    rules::check_targets(fields, &mut layout)?;
+    Ok(layout)
+}
+
+/// RFC 9113 section 8.3.2.
+pub(crate) fn check_response(fields: &Fields) -> Result<ResponseLayout, Malformed> {
+    let mut layout = ResponseLayout { status: 0, content_length: None };
+    for (place, field) in fields.iter().enumerate() {
+        match field.name {
+            b":status" if layout.status != 0 => return Err(Malformed::PseudoRepeated),
+            b":status" if place > 0 => return Err(Malformed::PseudoAfterField),
+            b":status" => layout.status = rules::status(field.value).ok_or(Malformed::PseudoValue(":status"))?,
+            [b':', ..] => return Err(Malformed::PseudoUnknown),
+            _ => rules::check_field(&field, &mut layout.content_length)?,
+        }
+    }
+    match layout.status {
+        0 => Err(Malformed::PseudoMissing(":status")),
+        // Section 8.6: there is no 101 in HTTP/2.
+        101 => Err(Malformed::PseudoValue(":status")),
+        _ => Ok(layout),
+    }
+}
+
+/// RFC 9113 section 8.1: trailers have no pseudo-header fields.
+pub(crate) fn check_trailers(fields: &Fields) -> Result<(), Malformed> {
+    // What Content-Length says after the body is of no effect; the field is held to its form only.
+    let mut content_length = None;
+    for field in fields.iter() {
+        if field.name.starts_with(b":") {
+            return Err(Malformed::PseudoUnknown);
+        }
+        rules::check_field(&field, &mut content_length)?;
+    }
+    Ok(())
+}
