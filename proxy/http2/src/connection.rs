@@ -1,4 +1,5 @@
-//! One connection: its state, and what concerns it as a whole. What arrives is in [`receive`], what is sent in [`send`].
+//! One connection: its state, and what concerns it as a whole. What arrives is in [`receive`], what is sent in
+//! [`send`].
 
 use std::collections::VecDeque;
 
@@ -8,7 +9,7 @@ use crate::frame::{self, Kind};
 use crate::hpack;
 use crate::limits::{Budgets, Config};
 use crate::output::Output;
-use crate::stream::{Key, Streams};
+use crate::stream::{Key, Stream, Streams};
 
 mod control;
 mod data;
@@ -20,7 +21,6 @@ mod settings;
 mod tests;
 mod writer;
 
-pub use send::RequestHead;
 pub use settings::PeerSettings;
 pub use writer::HeadWriter;
 
@@ -42,6 +42,8 @@ pub struct Connection {
     /// A header block that needs CONTINUATION.
     block: Option<Box<heads::Block>>,
     granted: Granted,
+    /// Our SETTINGS_INITIAL_WINDOW_SIZE; until it is acknowledged, the protocol's default where that is more.
+    granted_to_new_streams: u32,
     allowed: Allowed,
     /// Streams that wait for the connection's window or for room in the output, first come, first served.
     queue: VecDeque<Key>,
@@ -129,6 +131,7 @@ impl Connection {
             reading: if role == Role::Server { receive::Reading::Preface } else { receive::Reading::FirstFrame },
             block: None,
             granted: Granted::new(config.windows.connection),
+            granted_to_new_streams: config.windows.stream.max(frame::DEFAULT_WINDOW),
             allowed: Allowed::new(frame::DEFAULT_WINDOW),
             queue: VecDeque::new(),
             peer: PeerSettings::default(),
@@ -207,9 +210,10 @@ impl Connection {
         }
     }
 
-    /// Ends the connection without losing a request (RFC 9113 section 6.8). A server announces GOAWAY, and names the last
-    /// stream when a PING has come back, so that requests on their way are still served. A client opens no more.
-    /// [`is_finished`](Self::is_finished) is true when all streams have ended; how long to wait is the caller's choice.
+    /// Ends the connection without losing a request (RFC 9113 section 6.8). A server announces GOAWAY, and names the
+    /// last stream when a PING has come back, so that requests on their way are still served. A client opens no more.
+    /// [`is_finished`](Self::is_finished) is true when all streams have ended; how long to wait is the caller's
+    /// choice.
     pub fn drain(&mut self) {
         if self.end.is_some() || self.going != Going::No {
             return;
@@ -296,17 +300,23 @@ impl Connection {
         self.budgets.resets.give(1, limits.resets);
         self.budgets.pings.give(1, limits.pings);
         if !holds {
-            self.streams.remove(key);
+            self.remove(key);
         }
     }
 
     /// Takes a stream out before its time, and gives back what its DATA took from the connection's window.
     fn take_out(&mut self, key: Key) {
-        let Some(stream) = self.streams.remove(key) else { return };
+        if let Some(stream) = self.remove(key) {
+            self.release_connection(stream.held);
+        }
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Stream> {
+        let stream = self.streams.remove(key)?;
         if stream.blocked.is_some() {
             self.queue.retain(|&queued| queued != key);
         }
-        self.release_connection(stream.held);
+        Some(stream)
     }
 
     /// RFC 9113 section 6.9 for the window of the connection.
@@ -336,23 +346,27 @@ impl Connection {
 struct Resets {
     ids: [u32; Self::KEPT],
     next: u8,
+    /// The highest stream that there was no room for. Of those up to it nobody knows any more how they ended.
+    forgotten: u32,
 }
 
 impl Resets {
     const KEPT: usize = 64;
 
     fn add(&mut self, id: u32) {
-        self.ids[usize::from(self.next)] = id;
+        let slot = &mut self.ids[usize::from(self.next)];
+        self.forgotten = self.forgotten.max(*slot);
+        *slot = id;
         self.next = (self.next + 1) % Self::KEPT as u8;
     }
 
-    fn contains(&self, id: u32) -> bool {
-        self.ids.contains(&id)
+    fn may_contain(&self, id: u32) -> bool {
+        id <= self.forgotten || self.ids.contains(&id)
     }
 }
 
 impl Default for Resets {
     fn default() -> Self {
-        Self { ids: [0; Self::KEPT], next: 0 }
+        Self { ids: [0; Self::KEPT], next: 0, forgotten: 0 }
     }
 }

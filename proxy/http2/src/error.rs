@@ -358,8 +358,8 @@ pub enum Refused {
     /// No stream can be opened any more: GOAWAY, a failed connection, or no identifier left. Take another connection.
     #[error("no stream can be opened on this connection any more")]
     Closing,
-    /// The output holds as much as it may. Write it; [`next_writable`](crate::Connection::next_writable) names the stream
-    /// then.
+    /// The output holds as much as it may. Write it; [`next_writable`](crate::Connection::next_writable) names the
+    /// stream then.
     #[error("the output is full")]
     OutputFull,
     /// A field that no message may carry; the name or the value is at fault.

@@ -5,8 +5,8 @@ use crate::head::{Request, Response};
 use crate::hpack::Fields;
 use crate::stream::Key;
 
-/// One thing that the peer did. Heads borrow from the caller's [`Fields`], bodies from its read buffer, nothing from the
-/// connection: commands may be given while an event is held.
+/// One thing that the peer did. Heads borrow from the caller's [`Fields`], bodies from its read buffer, nothing from
+/// the connection: commands may be given while an event is held.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'f, 'b> {

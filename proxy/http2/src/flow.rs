@@ -5,27 +5,27 @@ use crate::frame::MAX_31_BITS;
 /// A window that we grant. What arrives takes from it; what the caller is done with is given back by halves.
 #[derive(Debug)]
 pub(crate) struct Granted {
-    /// Octets that the peer may still send. Negative after we lowered SETTINGS_INITIAL_WINDOW_SIZE; we never do.
-    available: u32,
+    /// Octets that the peer may still send. Below zero if the window was made smaller (section 6.9.2).
+    available: i64,
     /// Octets that were released, and that the peer has not been told of.
     released: u32,
 }
 
 impl Granted {
     pub(crate) fn new(available: u32) -> Self {
-        Self { available, released: 0 }
+        Self { available: i64::from(available), released: 0 }
     }
 
     /// Takes what arrived. False if the peer had no right to send it.
     #[inline]
+    #[must_use]
     pub(crate) fn take(&mut self, octets: u32) -> bool {
-        match self.available.checked_sub(octets) {
-            Some(left) => {
-                self.available = left;
-                true
-            }
-            None => false,
+        let left = self.available - i64::from(octets);
+        if octets > 0 && left < 0 {
+            return false;
         }
+        self.available = left;
+        true
     }
 
     /// Gives back; returns the increment of the WINDOW_UPDATE that is due, if one is. `size` is the whole window.
@@ -36,8 +36,13 @@ impl Granted {
             return None;
         }
         let increment = std::mem::take(&mut self.released);
-        self.available += increment;
+        self.available += i64::from(increment);
         Some(increment)
+    }
+
+    /// Follows a change of our SETTINGS_INITIAL_WINDOW_SIZE, once it is acknowledged (section 6.9.2).
+    pub(crate) fn shrink(&mut self, before: u32, now: u32) {
+        self.available -= i64::from(before) - i64::from(now);
     }
 }
 

@@ -1,14 +1,16 @@
 //! Heads and trailers of messages (RFC 9113 section 8): which fields make which message, and what is malformed.
 //!
-//! The connection checks each decoded block once, in one pass; a [`Request`] or [`Response`] that the caller sees keeps the
-//! rules, so that writing it to HTTP/1.1 cannot change where it ends.
+//! The connection checks each decoded block once, in one pass; a [`Request`] or [`Response`] that the caller sees
+//! keeps the rules, so that writing it to HTTP/1.1 cannot change where it ends.
 
 use crate::error::Malformed;
-use crate::hpack::{Field, Fields};
+use crate::hpack::{Field, Fields, StaticIndex};
 
+mod known;
 mod rules;
 
-pub(crate) use rules::{is_connection_field, is_field_name, is_field_value};
+pub(crate) use known::{LAST_PSEUDO, TRANSFER_ENCODING};
+pub(crate) use rules::{NameForm, check_request_head, is_connection_field, is_field_value, name_form};
 
 /// The head of a request. Pseudo-header fields are by name, the others in [`fields`](Self::fields), as they came.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +108,22 @@ impl<'f> Response<'f> {
     }
 }
 
+/// The pseudo-header fields of a request (RFC 9113 section 8.3.1). A plain CONNECT has neither scheme nor path, an
+/// extended one has a protocol besides (RFC 8441 section 4).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RequestHead<'a> {
+    /// `:method`.
+    pub method: &'a [u8],
+    /// `:scheme`.
+    pub scheme: Option<&'a [u8]>,
+    /// `:authority`.
+    pub authority: Option<&'a [u8]>,
+    /// `:path`.
+    pub path: Option<&'a [u8]>,
+    /// `:protocol`.
+    pub protocol: Option<&'a [u8]>,
+}
+
 /// Where the parts of a request are among the decoded fields.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RequestLayout {
@@ -118,9 +136,16 @@ pub(crate) struct RequestLayout {
     /// How many pseudo-header fields are in front of the others.
     pseudo: u8,
     pub(crate) content_length: Option<u64>,
-    /// A CONNECT without `:protocol`.
-    pub(crate) tunnel: bool,
+    pub(crate) kind: MethodKind,
+}
+
+/// What a method means for the framing of its message.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct MethodKind {
+    /// HEAD: the response has no body.
     pub(crate) head: bool,
+    /// CONNECT without `:protocol`: there is a tunnel instead of a message.
+    pub(crate) tunnel: bool,
 }
 
 /// Where the parts of a response are.
@@ -149,38 +174,42 @@ pub(crate) fn check_request(fields: &Fields, extended_connect: bool) -> Result<R
         host: None,
         pseudo: 0,
         content_length: None,
-        tunnel: false,
-        head: false,
+        kind: MethodKind::default(),
     };
-    let mut place = 0_u16;
     let mut regular = false;
-    for field in fields.iter() {
-        if let Some(name) = field.name.strip_prefix(b":") {
-            if regular {
-                return Err(Malformed::PseudoAfterField);
+    for (place, field) in (0..).zip(fields.iter()) {
+        let slot = match field.index.map(StaticIndex::get) {
+            Some(known::AUTHORITY) => &mut layout.authority,
+            Some(known::METHOD) => &mut layout.method,
+            Some(known::PATH) => &mut layout.path,
+            Some(known::SCHEME) => &mut layout.scheme,
+            None if field.name == b":protocol" && extended_connect => &mut layout.protocol,
+            _ => {
+                regular = true;
+                rules::check_field(&field, &mut layout.content_length)?;
+                let host = field.index.map(StaticIndex::get) == Some(known::HOST);
+                if host && layout.host.replace(place).is_some() {
+                    return Err(Malformed::Host);
+                }
+                continue;
             }
-            let slot = match name {
-                b"method" => &mut layout.method,
-                b"scheme" => &mut layout.scheme,
-                b"authority" => &mut layout.authority,
-                b"path" => &mut layout.path,
-                b"protocol" if extended_connect => &mut layout.protocol,
-                _ => return Err(Malformed::PseudoUnknown),
-            };
-            if slot.replace(place).is_some() {
-                return Err(Malformed::PseudoRepeated);
-            }
-            layout.pseudo += 1;
-        } else {
-            regular = true;
-            rules::check_field(&field, &mut layout.content_length)?;
-            if field.name == b"host" && layout.host.replace(place).is_some() {
-                return Err(Malformed::Host);
-            }
+        };
+        if regular {
+            return Err(Malformed::PseudoAfterField);
         }
-        place += 1;
+        if slot.replace(place).is_some() {
+            return Err(Malformed::PseudoRepeated);
+        }
+        layout.pseudo += 1;
     }
-    rules::check_targets(fields, &mut layout)?;
+    layout.kind = check_request_head(&RequestHead {
+        method: value(fields, layout.method).ok_or(Malformed::PseudoMissing(":method"))?,
+        scheme: value(fields, layout.scheme),
+        authority: value(fields, layout.authority),
+        path: value(fields, layout.path),
+        protocol: value(fields, layout.protocol),
+    })?;
+    rules::check_host(value(fields, layout.authority), value(fields, layout.host))?;
     Ok(layout)
 }
 
@@ -188,11 +217,12 @@ pub(crate) fn check_request(fields: &Fields, extended_connect: bool) -> Result<R
 pub(crate) fn check_response(fields: &Fields) -> Result<ResponseLayout, Malformed> {
     let mut layout = ResponseLayout { status: 0, content_length: None };
     for (place, field) in fields.iter().enumerate() {
-        match field.name {
-            b":status" if layout.status != 0 => return Err(Malformed::PseudoRepeated),
-            b":status" if place > 0 => return Err(Malformed::PseudoAfterField),
-            b":status" => layout.status = rules::status(field.value).ok_or(Malformed::PseudoValue(":status"))?,
-            [b':', ..] => return Err(Malformed::PseudoUnknown),
+        match field.index.map(StaticIndex::get) {
+            Some(known::STATUS) if layout.status != 0 => return Err(Malformed::PseudoRepeated),
+            Some(known::STATUS) if place > 0 => return Err(Malformed::PseudoAfterField),
+            Some(known::STATUS) => {
+                layout.status = rules::status(field.value).ok_or(Malformed::PseudoValue(":status"))?;
+            }
             _ => rules::check_field(&field, &mut layout.content_length)?,
         }
     }
@@ -209,9 +239,6 @@ pub(crate) fn check_trailers(fields: &Fields) -> Result<(), Malformed> {
     // What Content-Length says after the body is of no effect; the field is held to its form only.
     let mut content_length = None;
     for field in fields.iter() {
-        if field.name.starts_with(b":") {
-            return Err(Malformed::PseudoUnknown);
-        }
         rules::check_field(&field, &mut content_length)?;
     }
     Ok(())

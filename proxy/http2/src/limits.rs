@@ -13,8 +13,8 @@ pub struct Config {
     /// SETTINGS_HEADER_TABLE_SIZE (RFC 7541 section 4.2), octets, at most 65,536: what a peer that compresses may make
     /// the connection keep. Default: 4,096, the protocol's.
     pub header_table_size: u32,
-    /// Whether heads are written in the Huffman code of RFC 7541 section 5.2: a third fewer octets for several times the
-    /// work. Default: false; between servers the work costs more than the octets.
+    /// Whether heads are written in the Huffman code of RFC 7541 section 5.2: a third fewer octets for several times
+    /// the work. Default: false; between servers the work costs more than the octets.
     pub huffman: bool,
     /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441): a server takes extended CONNECT. Default: true.
     pub extended_connect: bool,
@@ -56,19 +56,20 @@ impl Default for Windows {
 /// ENHANCE_YOUR_CALM, and the connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The fields of one head or one set of trailers; their size is announced as SETTINGS_MAX_HEADER_LIST_SIZE. A request
-    /// beyond it is answered with 431, another message resets its stream (RFC 9113 section 10.5.1; HPACK bomb,
-    /// CVE-2016-6581). Default: [`FieldLimits::default`].
+    /// The fields of one head or one set of trailers; their size is announced as SETTINGS_MAX_HEADER_LIST_SIZE. A
+    /// request beyond it is answered with 431, another message resets its stream (RFC 9113 section 10.5.1; HPACK
+    /// bomb, CVE-2016-6581). Default: [`FieldLimits::default`].
     pub fields: FieldLimits,
     /// Octets of one compressed header block (CVE-2024-27316). Default: 64 KiB.
     pub block_bytes: u32,
     /// CONTINUATION frames of one header block (CVE-2024-27316). Default: 16.
     pub continuations: u8,
-    /// Streams that the peer may have open at once, SETTINGS_MAX_CONCURRENT_STREAMS (section 5.1.2). One more is refused,
-    /// which the peer may safely try again. Default: 256.
+    /// Streams that the peer may have open at once, SETTINGS_MAX_CONCURRENT_STREAMS (section 5.1.2). One more is
+    /// refused, which the peer may safely try again. Default: 256.
     pub concurrent_streams: u32,
-    /// Streams a second that the peer opens and resets before they are answered (rapid reset, CVE-2023-44487), or makes us
-    /// reset or refuse by what it sends (CVE-2025-8671). A stream that ends well gives one back. Default: 200.
+    /// Streams a second that the peer opens and resets before they are answered (rapid reset, CVE-2023-44487), or
+    /// makes us reset or refuse by what it sends (CVE-2025-8671). A stream that ends well gives one back. Default:
+    /// 200.
     pub resets: u32,
     /// PING frames a second (CVE-2019-9512). A stream that ends well gives one back. Default: 50.
     pub pings: u32,
@@ -77,15 +78,15 @@ pub struct Limits {
     /// DATA frames a second that are empty and end nothing (CVE-2019-9518). Default: 100.
     pub empty_frames: u32,
     /// WINDOW_UPDATE frames a second beyond those that answer our DATA (CVE-2019-9511, CVE-2019-9517): each DATA frame
-    /// that we send gives ten back. Default: 1,000.
+    /// that we send gives ten back, unless a window cut it short to less than 256 octets. Default: 1,000.
     pub window_updates: u32,
     /// PRIORITY frames (CVE-2019-9513) and frames of unknown types a second. Default: 1,000.
     pub ignored_frames: u32,
     /// Interim (1xx) responses to one request. Default: 16.
     pub interim_responses: u8,
     /// Octets of output that wait for the peer to read them. At this mark heads and DATA have to wait
-    /// ([`Refused::OutputFull`](crate::Refused::OutputFull)); answers to the peer's own frames may fill a quarter more, then
-    /// the connection ends (CVE-2019-9517). Default: 256 KiB.
+    /// ([`Refused::OutputFull`](crate::Refused::OutputFull)). Besides, a quarter as much may wait that answers the peer's own
+    /// frames; beyond it the connection ends (CVE-2019-9517). Default: 256 KiB.
     pub buffered_output: u32,
 }
 

@@ -9,6 +9,17 @@ pub(crate) struct Output {
     buffer: Vec<u8>,
     /// Octets at the front that were written already.
     written: usize,
+    answers: Answers,
+}
+
+/// How much of the output answers the peer's own frames, at most: an upper bound that needs two numbers only. What was put
+/// before the mark is surely written once all that was there then is.
+#[derive(Debug, Default)]
+struct Answers {
+    before_mark: usize,
+    since_mark: usize,
+    /// Octets that have to be written until the next mark.
+    until_mark: usize,
 }
 
 impl Output {
@@ -24,6 +35,7 @@ impl Output {
 
     #[inline]
     pub(crate) fn wrote(&mut self, octets: usize) {
+        self.answers.until_mark = self.answers.until_mark.saturating_sub(octets);
         self.written = (self.written + octets).min(self.buffer.len());
         if self.written == self.buffer.len() {
             self.buffer.clear();
@@ -33,6 +45,16 @@ impl Output {
             self.buffer.drain(..self.written);
             self.written = 0;
         }
+        if self.answers.until_mark == 0 {
+            let since_mark = if self.len() == 0 { 0 } else { self.answers.since_mark };
+            self.answers = Answers { before_mark: since_mark, since_mark: 0, until_mark: self.len() };
+        }
+    }
+
+    /// Octets that answer the peer's own frames and are not written yet, or a few more.
+    #[inline]
+    pub(crate) fn answers(&self) -> usize {
+        self.answers.before_mark + self.answers.since_mark
     }
 
     pub(crate) fn rest(&mut self) {
@@ -74,12 +96,23 @@ impl Output {
         self.buffer.extend_from_slice(payload);
     }
 
+    /// A frame that the peer brought about by what it sent.
+    pub(crate) fn answer(&mut self, kind: Kind, flags: u8, stream: u32, payload: &[u8]) {
+        self.answers.since_mark += HEADER_LEN + payload.len();
+        self.frame(kind, flags, stream, payload);
+    }
+
+    /// As [`answer`](Self::answer), for what was written since `mark`.
+    pub(crate) fn count_answer(&mut self, mark: usize) {
+        self.answers.since_mark += self.buffer.len() - mark;
+    }
+
     pub(crate) fn window_update(&mut self, stream: u32, increment: u32) {
-        self.frame(Kind::WindowUpdate, 0, stream, &increment.to_be_bytes());
+        self.answer(Kind::WindowUpdate, 0, stream, &increment.to_be_bytes());
     }
 
     pub(crate) fn rst_stream(&mut self, stream: u32, code: ErrorCode) {
-        self.frame(Kind::RstStream, 0, stream, &code.0.to_be_bytes());
+        self.answer(Kind::RstStream, 0, stream, &code.0.to_be_bytes());
     }
 
     pub(crate) fn goaway(&mut self, last: u32, code: ErrorCode, debug: &str) {
@@ -91,9 +124,8 @@ impl Output {
     }
 
     pub(crate) fn settings(&mut self, settings: impl Iterator<Item = (u16, u32)>) {
-        let payload: Vec<u8> = settings
-            .flat_map(|(id, value)| id.to_be_bytes().into_iter().chain(value.to_be_bytes()))
-            .collect();
+        let payload: Vec<u8> =
+            settings.flat_map(|(id, value)| id.to_be_bytes().into_iter().chain(value.to_be_bytes())).collect();
         self.frame(Kind::Settings, 0, 0, &payload);
     }
 

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::flow::{Allowed, Granted};
 
-/// Names a stream of one connection to the caller. A key is never used again: after its stream has ended, commands with it
-/// are answered with [`Gone`](crate::Refused::Gone), and no other stream is touched.
+/// Names a stream of one connection to the caller. A key is never used again: after its stream has ended, commands
+/// with it are answered with [`Gone`](crate::Refused::Gone), and no other stream is touched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
     index: u32,

@@ -35,7 +35,7 @@ impl Connection {
             if !self.budgets.pings.take() {
                 return Err(Violation::Flood(Flood::Pings).into());
             }
-            self.output.frame(Kind::Ping, frame::ACK, 0, &payload);
+            self.output.answer(Kind::Ping, frame::ACK, 0, &payload);
             return Ok(Step::Again);
         }
         if payload == DRAIN_PING && self.going == Going::Announced {
@@ -83,7 +83,9 @@ impl Connection {
                 false => Err(Violation::WindowOverflow(Scope::Connection).into()),
             };
         }
-        let Some(key) = self.streams.find(id) else { return self.late(header) };
+        let Some(key) = self.streams.find(id) else {
+            return if self.is_idle(id) { Err(idle(header)) } else { Ok(Step::Again) };
+        };
         if increment == 0 {
             return Err(Fault::Stream(id, Violation::WindowIncrement));
         }
@@ -104,7 +106,9 @@ impl Connection {
         if payload.len() != 4 {
             return Err(size(header));
         }
-        let Some(key) = self.streams.find(header.stream) else { return self.late(header) };
+        let Some(key) = self.streams.find(header.stream) else {
+            return if self.is_idle(header.stream) { Err(idle(header)) } else { self.ignored() };
+        };
         let Some(stream) = self.streams.get(key) else { return Ok(Step::Again) };
         if stream.is_done() {
             return Ok(Step::Again);
@@ -124,8 +128,16 @@ impl Connection {
                 None => size(header),
             });
         }
-        if frame::number(payload) & frame::MAX_31_BITS == header.stream {
-            return Err(Fault::Stream(header.stream, Violation::SelfDependency(header.stream)));
+        let id = header.stream;
+        if frame::number(payload) & frame::MAX_31_BITS == id {
+            let violation = Violation::SelfDependency(id);
+            if self.streams.find(id).is_some() {
+                return Err(Fault::Stream(id, violation));
+            }
+            // A stream that is idle cannot be reset (section 6.4).
+            if self.role == Role::Server && self.is_idle(id) {
+                return Err(violation.into());
+            }
         }
         self.ignored()
     }
@@ -138,15 +150,11 @@ impl Connection {
             Err(Violation::Flood(Flood::IgnoredFrames).into())
         }
     }
+}
 
-    /// A frame on a stream that is not open: of no effect after its end (section 5.1, closed), an error before its
-    /// beginning (idle).
-    fn late<'b>(&mut self, header: Header) -> Result<Step<'b>, Fault> {
-        if self.is_idle(header.stream) {
-            return Err(Violation::IdleStream { frame: header.kind.name(), stream: header.stream }.into());
-        }
-        self.ignored()
-    }
+/// Section 5.1: nothing but HEADERS and PRIORITY may come on a stream that was never opened.
+fn idle(header: Header) -> Fault {
+    Fault::Connection(Violation::IdleStream { frame: header.kind.name(), stream: header.stream })
 }
 
 fn size_violation(header: Header) -> Violation {

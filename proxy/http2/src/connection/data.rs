@@ -57,7 +57,7 @@ impl Connection {
     /// Which stream takes the frame; none if it was reset a short while ago.
     fn charge_stream(&mut self, header: Header, content: u32) -> Result<Option<Key>, Fault> {
         let (id, end) = (header.stream, header.has(frame::END_STREAM));
-        if header.length == 0 && !end && !self.budgets.empty_frames.take() {
+        if content == 0 && !end && !self.budgets.empty_frames.take() {
             return Err(Violation::Flood(Flood::EmptyFrames).into());
         }
         let fault = |violation| Err(Fault::Stream(id, violation));

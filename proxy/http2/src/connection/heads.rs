@@ -33,6 +33,16 @@ struct Opening {
     depends_on_itself: bool,
 }
 
+impl Opening {
+    fn fault(self, violation: Violation) -> Fault {
+        Fault::Stream(self.id, violation)
+    }
+
+    fn malformed(self, what: Malformed) -> Fault {
+        self.fault(Violation::Malformed(what))
+    }
+}
+
 impl Connection {
     /// Section 6.2.
     pub(super) fn headers<'b>(
@@ -47,6 +57,9 @@ impl Connection {
             end: header.has(frame::END_STREAM),
             depends_on_itself: dependency == Some(header.stream),
         };
+        if fragment.len() > self.config.limits.block_bytes as usize {
+            return Err(Violation::Flood(Flood::HeaderBlock).into());
+        }
         if header.has(frame::END_HEADERS) {
             return self.decode_block(opening, fragment, fields);
         }
@@ -83,19 +96,11 @@ impl Connection {
     }
 
     /// Section 4.3: every block is decoded, wanted or not, so that compression stays in step.
-    fn decode_block<'b>(
-        &mut self,
-        opening: Opening,
-        block: &[u8],
-        fields: &mut Fields,
-    ) -> Result<Step<'b>, Fault> {
+    fn decode_block<'b>(&mut self, opening: Opening, block: &[u8], fields: &mut Fields) -> Result<Step<'b>, Fault> {
         fields.clear();
         self.decoder.decode(block, &self.config.limits.fields, fields).map_err(Violation::Compression)?;
-        if opening.depends_on_itself {
-            self.last_stream = self.last_stream.max(opening.id);
-            return Err(Fault::Stream(opening.id, Violation::SelfDependency(opening.id)));
-        }
         match (self.streams.find(opening.id), self.role) {
+            (Some(_), _) if opening.depends_on_itself => Err(opening.fault(Violation::SelfDependency(opening.id))),
             (Some(key), Role::Server) => self.trailers_received(key, opening, fields),
             (Some(key), Role::Client) => self.response(key, opening, fields),
             (None, Role::Server) if opening.id > self.last_stream => self.request(opening, fields),
@@ -110,7 +115,7 @@ impl Connection {
         }
         let violation = Violation::StreamClosed("HEADERS");
         match self.role {
-            _ if self.is_ignored(id) => Ok(Step::Again),
+            _ if self.is_ignored(id) => self.ignored(),
             Role::Server => Err(violation.into()),
             // We end streams in any number at once, and the server cannot know yet.
             Role::Client => Err(Fault::Stream(id, violation)),
@@ -127,23 +132,26 @@ impl Connection {
         if self.is_ignored(id) {
             return Ok(Step::Again);
         }
+        if opening.depends_on_itself {
+            return Err(opening.fault(Violation::SelfDependency(id)));
+        }
         if self.streams.active() >= self.config.limits.concurrent_streams {
-            return Err(Fault::Stream(id, Violation::TooManyStreams(self.config.limits.concurrent_streams)));
+            return Err(opening.fault(Violation::TooManyStreams(self.config.limits.concurrent_streams)));
         }
         if fields.exceeded().is_some() {
             return self.answer_431(id, end);
         }
-        let malformed = |what| Fault::Stream(id, Violation::Malformed(what));
-        let layout = head::check_request(fields, self.config.extended_connect).map_err(malformed)?;
-        let expected = if layout.tunnel { None } else { layout.content_length };
+        let layout =
+            head::check_request(fields, self.config.extended_connect).map_err(|what| opening.malformed(what))?;
+        let expected = if layout.kind.tunnel { None } else { layout.content_length };
         if end && expected.is_some_and(|length| length > 0) {
-            return Err(malformed(Malformed::BodyLength));
+            return Err(opening.malformed(Malformed::BodyLength));
         }
         let stream = self.streams.insert(Stream {
             receiving: if end { Phase::Done } else { Phase::Body },
             expected,
-            answers_head: layout.head,
-            tunnel: layout.tunnel,
+            answers_head: layout.kind.head,
+            tunnel: layout.kind.tunnel,
             ..self.new_stream(id)
         });
         Ok(Step::Head(Decoded::Request { stream, layout, end }))
@@ -155,7 +163,7 @@ impl Connection {
             id,
             receiving: Phase::Head,
             sending: Phase::Head,
-            granted: Granted::new(self.config.windows.stream),
+            granted: Granted::new(self.granted_to_new_streams),
             allowed: Allowed::new(self.peer.initial_window_size),
             held: 0,
             expected: None,
@@ -174,6 +182,7 @@ impl Connection {
         let mark = self.begin_block();
         self.encode(b":status", b"431");
         self.output.end_headers(mark, id, true, self.peer.max_frame_size);
+        self.output.count_answer(mark);
         self.table_emptied = true;
         if !end {
             self.output.rst_stream(id, ErrorCode::NO_ERROR);
@@ -184,24 +193,23 @@ impl Connection {
 
     /// Section 8.3.2: the head of a response, an interim one (RFC 9110 section 15.2) or, after the head, trailers.
     fn response<'b>(&mut self, key: Key, opening: Opening, fields: &Fields) -> Result<Step<'b>, Fault> {
-        let Opening { id, end, .. } = opening;
+        let end = opening.end;
         let limit = self.config.limits.interim_responses;
         let Some(stream) = self.streams.get(key) else { return Ok(Step::Again) };
         if stream.receiving != Phase::Head {
             return self.trailers_received(key, opening, fields);
         }
         if let Some(exceeded) = fields.exceeded() {
-            return Err(Fault::Stream(id, Violation::Flood(Flood::Fields(exceeded))));
+            return Err(opening.fault(Violation::Flood(Flood::Fields(exceeded))));
         }
-        let malformed = |what| Fault::Stream(id, Violation::Malformed(what));
-        let layout = head::check_response(fields).map_err(malformed)?;
+        let layout = head::check_response(fields).map_err(|what| opening.malformed(what))?;
         if layout.status < 200 {
             if end {
-                return Err(malformed(Malformed::InterimEnd));
+                return Err(opening.malformed(Malformed::InterimEnd));
             }
             stream.interim_responses = stream.interim_responses.saturating_add(1);
             if stream.interim_responses > limit {
-                return Err(Fault::Stream(id, Violation::Flood(Flood::InterimResponses)));
+                return Err(opening.fault(Violation::Flood(Flood::InterimResponses)));
             }
             return Ok(Step::Head(Decoded::Interim { stream: key, layout }));
         }
@@ -214,7 +222,7 @@ impl Connection {
             _ => layout.content_length,
         };
         if end && stream.expected.is_some_and(|length| length > 0) {
-            return Err(malformed(Malformed::BodyLength));
+            return Err(opening.malformed(Malformed::BodyLength));
         }
         stream.receiving = if end { Phase::Done } else { Phase::Body };
         if end {
@@ -226,9 +234,9 @@ impl Connection {
     /// Section 8.1: trailers end the message.
     fn trailers_received<'b>(&mut self, key: Key, opening: Opening, fields: &Fields) -> Result<Step<'b>, Fault> {
         let Some(stream) = self.streams.get(key) else { return Ok(Step::Again) };
-        let malformed = |what| Err(Fault::Stream(opening.id, Violation::Malformed(what)));
+        let malformed = |what| Err(opening.malformed(what));
         if stream.receiving == Phase::Done {
-            return Err(Fault::Stream(opening.id, Violation::StreamClosed("HEADERS")));
+            return Err(opening.fault(Violation::StreamClosed("HEADERS")));
         }
         if !opening.end {
             return malformed(Malformed::TrailersWithoutEnd);
@@ -237,7 +245,7 @@ impl Connection {
             return malformed(if stream.tunnel { Malformed::Connect } else { Malformed::BodyLength });
         }
         if let Some(exceeded) = fields.exceeded() {
-            return Err(Fault::Stream(opening.id, Violation::Flood(Flood::Fields(exceeded))));
+            return Err(opening.fault(Violation::Flood(Flood::Fields(exceeded))));
         }
         if let Err(what) = head::check_trailers(fields) {
             return malformed(what);

@@ -55,13 +55,13 @@ impl From<Violation> for Fault {
 }
 
 impl Connection {
-    /// Takes what it understands off the front of `input`, and returns what that came to. Call it until it returns `None`;
-    /// then keep what is left in `input`, and present it again in front of what is read next. At most one frame header or
-    /// one frame other than DATA is left, 16,393 octets.
+    /// Takes what it understands off the front of `input`, and returns what that came to. Call it until it returns
+    /// `None`; then keep what is left in `input`, and present it again in front of what is read next. At most one
+    /// frame header or one frame other than DATA is left, 16,393 octets.
     ///
     /// # Errors
-    /// The peer broke a rule that ends the connection. Write the [`output`](Self::output), which has the GOAWAY, and close
-    /// the transport; every stream is gone.
+    /// The peer broke a rule that ends the connection. Write the [`output`](Self::output), which has the GOAWAY, and
+    /// close the transport; every stream is gone.
     pub fn receive<'f, 'b>(
         &mut self,
         input: &mut &'b [u8],
@@ -76,6 +76,9 @@ impl Connection {
             None => {}
         }
         loop {
+            if self.output.answers() > self.config.limits.buffered_output as usize / 4 {
+                return Err(self.fail(Violation::Flood(Flood::Output)));
+            }
             let step = match self.step(input, fields) {
                 Ok(step) => step,
                 Err(Fault::Connection(violation)) => return Err(self.fail(violation)),
@@ -154,20 +157,17 @@ impl Connection {
             Kind::Data => unreachable!("DATA is handled above, since it need not be whole"),
         };
         self.reading = Reading::Frame;
-        if self.output.len() > self.config.limits.buffered_output as usize / 4 * 5 {
-            return Err(Violation::Flood(Flood::Output).into());
-        }
         Ok(step)
     }
 
     /// What is wrong whatever the payload: sections 3.4, 4.2, 4.3, and which frames stand on a stream (section 6).
     #[inline]
     fn check_header(&self, header: Header) -> Result<(), Violation> {
-        if header.length > frame::DEFAULT_MAX_FRAME_SIZE {
-            return Err(Violation::FrameTooLarge { length: header.length, max: frame::DEFAULT_MAX_FRAME_SIZE });
-        }
         if self.reading == Reading::FirstFrame && header.kind != Kind::Settings {
             return Err(Violation::FirstFrame(header.kind.octet()));
+        }
+        if header.length > frame::DEFAULT_MAX_FRAME_SIZE {
+            return Err(Violation::FrameTooLarge { length: header.length, max: frame::DEFAULT_MAX_FRAME_SIZE });
         }
         if let Some(block) = &self.block
             && (header.kind != Kind::Continuation || header.stream != block.stream)
@@ -187,9 +187,6 @@ impl Connection {
 
     /// RFC 9113 section 5.4.2: ends one stream. Many of them end the connection.
     fn fail_stream<'b>(&mut self, id: u32, violation: Violation) -> Result<Step<'b>, Violation> {
-        if self.reading == Reading::FirstFrame {
-            self.reading = Reading::Frame;
-        }
         let key = self.streams.find(id);
         // A server's peer chooses what streams there are; a late frame from a server says nothing of abuse.
         if (self.role == Role::Server || key.is_some()) && !self.budgets.resets.take() {
@@ -218,10 +215,11 @@ impl Connection {
         }
     }
 
-    /// Whether the peer may send on a stream that is not open, since it does not know yet: we reset it (RFC 9113 section
-    /// 5.1, closed), or it is above the last one of our GOAWAY (section 6.8).
+    /// Whether the peer may send on a stream that is not open, since it does not know yet: we reset it (RFC 9113
+    /// section 5.1, closed), or it is above the last one of our GOAWAY (section 6.8).
     pub(super) fn is_ignored(&self, id: u32) -> bool {
-        self.resets.contains(id) || matches!(self.going, Going::Final { last } if id > last && self.role == Role::Server)
+        self.resets.may_contain(id)
+            || matches!(self.going, Going::Final { last } if id > last && self.role == Role::Server)
     }
 
     /// Whether the stream was never opened (RFC 9113 section 5.1, idle).

@@ -4,39 +4,28 @@ use super::writer::Target;
 use super::{Connection, HeadWriter, Role};
 use crate::error::{ErrorCode, Refused};
 use crate::frame::{self, Kind};
-use crate::head::is_field_value;
+use crate::head::{RequestHead, check_request_head};
 use crate::stream::{Blocked, Key, Phase};
 
 /// Octets of content in one DATA frame, whatever the peer takes: with its header and that of TLS, one record.
 const DATA_LEN: usize = frame::DEFAULT_MAX_FRAME_SIZE as usize;
 
-/// The pseudo-header fields of a request (RFC 9113 section 8.3.1). A plain CONNECT has neither scheme nor path, an extended
-/// one has a protocol besides (RFC 8441 section 4).
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RequestHead<'a> {
-    /// `:method`.
-    pub method: &'a [u8],
-    /// `:scheme`.
-    pub scheme: Option<&'a [u8]>,
-    /// `:authority`.
-    pub authority: Option<&'a [u8]>,
-    /// `:path`.
-    pub path: Option<&'a [u8]>,
-    /// `:protocol`.
-    pub protocol: Option<&'a [u8]>,
-}
+/// Less content than this in a DATA frame that a window cut short is a crumb.
+const CRUMB: usize = 256;
 
 impl Connection {
     /// Begins a request. The stream is open once the writer is [finished](HeadWriter::finish).
     ///
     /// # Errors
-    /// [`Refused::StreamLimit`] and [`Refused::OutputFull`] pass, [`Refused::Closing`] does not: take another connection.
-    /// [`Refused::ExtendedConnect`]: the peer has not enabled it. [`Refused::Field`]: a value that no request may have.
+    /// [`Refused::StreamLimit`] and [`Refused::OutputFull`] pass, [`Refused::Closing`] does not: take another
+    /// connection. [`Refused::ExtendedConnect`]: the peer has not enabled it. [`Refused::Field`]: a value that no
+    /// request may have.
     pub fn open(&mut self, head: &RequestHead<'_>) -> Result<HeadWriter<'_>, Refused> {
         self.may_open()?;
         if head.protocol.is_some() && !self.peer.extended_connect {
             return Err(Refused::ExtendedConnect);
         }
+        let tunnel = check_request_head(head).map_err(|_| Refused::Field)?.tunnel;
         let pseudo: [(&[u8], Option<&[u8]>); 5] = [
             (b":method", Some(head.method)),
             (b":scheme", head.scheme),
@@ -44,11 +33,6 @@ impl Connection {
             (b":path", head.path),
             (b":protocol", head.protocol),
         ];
-        let good = |value: &[u8]| !value.is_empty() && is_field_value(value);
-        if !pseudo.iter().filter_map(|&(_, value)| value).all(good) {
-            return Err(Refused::Field);
-        }
-        let tunnel = head.method == b"CONNECT" && head.protocol.is_none();
         let mut writer = HeadWriter::begin(self, Target::Request { answers_head: head.method == b"HEAD", tunnel });
         for (name, value) in pseudo {
             if let Some(value) = value {
@@ -109,9 +93,9 @@ impl Connection {
         Ok(HeadWriter::begin(self, Target::Trailers(stream)))
     }
 
-    /// Sends as much of `bytes` as both windows and the output allow, and says how much that was; the rest stays with the
-    /// caller, who need not ask again before [`next_writable`](Self::next_writable) names the stream. `end` ends the message
-    /// if all of `bytes` was taken.
+    /// Sends as much of `bytes` as both windows and the output allow, and says how much that was; the rest stays with
+    /// the caller, who need not ask again before [`next_writable`](Self::next_writable) names the stream. `end` ends
+    /// the message if all of `bytes` was taken.
     ///
     /// # Errors
     /// [`Refused::Gone`], or [`Refused::OutOfOrder`] before the head and after the end.
@@ -126,19 +110,28 @@ impl Connection {
         let (own, shared) = (stream.allowed.octets(), self.allowed.octets());
         let taken = bytes.len().min(own.min(shared) as usize).min(room);
         let octets = u32::try_from(taken).expect("a window is below 2^31");
+        let ends = end && taken == bytes.len();
         stream.allowed.take(octets);
-        self.allowed.take(octets);
-        if taken < bytes.len() {
-            let by = match () {
-                () if own == octets => Blocked::Window,
-                () if shared == octets => Blocked::Connection,
-                () => Blocked::Output,
-            };
-            self.block_on(key, by);
-        } else if end {
+        if ends {
             stream.sending = Phase::Done;
         }
-        let ends = end && taken == bytes.len();
+        self.allowed.take(octets);
+        if taken < bytes.len() {
+            let by = if own == octets {
+                Blocked::Window
+            } else if shared == octets {
+                Blocked::Connection
+            } else {
+                Blocked::Output
+            };
+            self.block_on(key, by);
+            // A peer that lets us send by crumbs does not earn more WINDOW_UPDATE by it (CVE-2019-9511).
+            if by == Blocked::Output || taken >= CRUMB {
+                self.earn_window_updates();
+            }
+        } else {
+            self.earn_window_updates();
+        }
         self.write_data(id, &bytes[..taken], ends);
         if ends {
             self.ended(key);
@@ -148,18 +141,20 @@ impl Connection {
 
     #[inline]
     fn write_data(&mut self, id: u32, mut bytes: &[u8], end: bool) {
-        let flag = |last: bool| if last && end { frame::END_STREAM } else { 0 };
-        let limit = self.config.limits.window_updates;
         while bytes.len() > DATA_LEN {
             let (piece, rest) = bytes.split_at(DATA_LEN);
             self.output.frame(Kind::Data, 0, id, piece);
-            self.budgets.window_updates.give(10, limit);
+            self.earn_window_updates();
             bytes = rest;
         }
         if !bytes.is_empty() || end {
-            self.output.frame(Kind::Data, flag(true), id, bytes);
-            self.budgets.window_updates.give(10, limit);
+            self.output.frame(Kind::Data, if end { frame::END_STREAM } else { 0 }, id, bytes);
         }
+    }
+
+    #[inline]
+    fn earn_window_updates(&mut self) {
+        self.budgets.window_updates.give(10, self.config.limits.window_updates);
     }
 
     /// The next stream that was refused room and has it now, each once, first come, first served. To be asked until it
@@ -168,16 +163,25 @@ impl Connection {
         if self.queue.is_empty() || self.output.len() >= self.config.limits.buffered_output as usize {
             return None;
         }
-        let (open, streams) = (self.allowed.octets() > 0, &mut self.streams);
-        let ready = |&key: &Key| streams.get(key).is_none_or(|stream| open || stream.blocked == Some(Blocked::Output));
-        let at = self.queue.iter().position(ready)?;
-        let key = self.queue.remove(at)?;
-        self.streams.get(key)?.blocked = None;
-        Some(key)
+        let open = self.allowed.octets() > 0;
+        loop {
+            let streams = &mut self.streams;
+            let ready =
+                |&key: &Key| streams.get(key).is_none_or(|stream| open || stream.blocked == Some(Blocked::Output));
+            let at = self.queue.iter().position(ready)?;
+            let key = self.queue.remove(at)?;
+            // It may have sent without being asked to, and be done.
+            if let Some(stream) = self.streams.get(key)
+                && stream.blocked.take().is_some()
+                && stream.sending != Phase::Done
+            {
+                return Some(key);
+            }
+        }
     }
 
-    /// Gives `octets` of a body back to the peer's windows (RFC 9113 section 5.2.1), once they were passed on. Needed for the
-    /// whole body, also after its end, unless the stream is [reset](Self::reset).
+    /// Gives `octets` of a body back to the peer's windows (RFC 9113 section 5.2.1), once they were passed on. Needed
+    /// for the whole body, also after its end, unless the stream is [reset](Self::reset).
     #[inline]
     pub fn release(&mut self, stream: Key, octets: usize) {
         let key = stream;
@@ -189,13 +193,13 @@ impl Connection {
                 self.output.window_update(stream.id, increment);
             }
         } else if stream.is_done() && stream.held == 0 {
-            self.streams.remove(key);
+            self.remove(key);
         }
         self.release_connection(octets);
     }
 
-    /// Ends a stream in whatever state it is; nothing happens if it has ended. A server that has responded and does not want
-    /// the rest of the request uses [`ErrorCode::NO_ERROR`] (RFC 9113 section 8.1).
+    /// Ends a stream in whatever state it is; nothing happens if it has ended. A server that has responded and does
+    /// not want the rest of the request uses [`ErrorCode::NO_ERROR`] (RFC 9113 section 8.1).
     pub fn reset(&mut self, stream: Key, code: ErrorCode) {
         let Some(state) = self.streams.get(stream) else { return };
         let (id, done) = (state.id, state.is_done());

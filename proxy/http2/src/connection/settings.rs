@@ -60,7 +60,7 @@ impl Connection {
             let id = u16::from_be_bytes([setting[0], setting[1]]);
             self.apply_setting(id, frame::number(&setting[2..]))?;
         }
-        self.output.frame(frame::Kind::Settings, frame::ACK, 0, &[]);
+        self.output.answer(frame::Kind::Settings, frame::ACK, 0, &[]);
         Ok(())
     }
 
@@ -100,8 +100,14 @@ impl Connection {
 
     /// Section 6.5.3: the peer keeps to our SETTINGS from now on.
     pub(super) fn settings_acknowledged(&mut self) -> Result<(), Violation> {
-        self.settings_unacknowledged = self.settings_unacknowledged.checked_sub(1).ok_or(Violation::StraySettingsAck)?;
+        self.settings_unacknowledged =
+            self.settings_unacknowledged.checked_sub(1).ok_or(Violation::StraySettingsAck)?;
         self.decoder.set_max_table_size(self.config.header_table_size);
+        let (before, now) = (self.granted_to_new_streams, self.config.windows.stream);
+        if before != now {
+            self.granted_to_new_streams = now;
+            self.streams.each(|_, stream| stream.granted.shrink(before, now));
+        }
         Ok(())
     }
 }

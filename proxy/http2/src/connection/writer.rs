@@ -2,8 +2,8 @@
 
 use super::Connection;
 use crate::error::Refused;
-use crate::head::{is_connection_field, is_field_name, is_field_value};
-use crate::hpack::Field;
+use crate::head::{LAST_PSEUDO, NameForm, TRANSFER_ENCODING, is_connection_field, is_field_value, name_form};
+use crate::hpack::{Field, StaticIndex};
 use crate::stream::{Key, Phase, Stream};
 
 /// Names up to this length are put into lower case without an allocation.
@@ -23,7 +23,10 @@ pub struct HeadWriter<'c> {
 /// What is written.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Target {
-    Request { answers_head: bool, tunnel: bool },
+    Request {
+        answers_head: bool,
+        tunnel: bool,
+    },
     Response(Key),
     Interim(Key),
     Trailers(Key),
@@ -43,11 +46,12 @@ impl<'c> HeadWriter<'c> {
         self.connection.encode(name, value);
     }
 
-    /// Adds a field. The name is put into lower case (RFC 9113 section 8.2.1); white space around the value is left out.
+    /// Adds a field. The name is put into lower case (RFC 9113 section 8.2.1); white space around the value is left
+    /// out.
     ///
     /// What belongs to one connection of HTTP/1.1 (section 8.2.2: `connection`, `keep-alive`, `proxy-connection`,
-    /// `transfer-encoding`, `upgrade`, and `te` but for `trailers`) is left out. Fields that `connection` nominates are the
-    /// caller's to leave out, and so is `host` where `:authority` says it.
+    /// `transfer-encoding`, `upgrade`, and `te` but for `trailers`) is left out. Fields that `connection` nominates
+    /// are the caller's to leave out, and so is `host` where `:authority` says it.
     #[inline]
     pub fn field(&mut self, name: &[u8], value: &[u8]) -> &mut Self {
         self.write(name, value, false)
@@ -58,7 +62,8 @@ impl<'c> HeadWriter<'c> {
         self.write(name, value, true)
     }
 
-    /// Adds a field that another HTTP/2 connection received: it is known to be good, and its name need not be looked up.
+    /// Adds a field that another HTTP/2 connection received: it is known to be good, and its name need not be looked
+    /// up.
     #[inline]
     pub fn copy(&mut self, field: &Field<'_>) -> &mut Self {
         self.size += field.name.len() + field.value.len() + 32;
@@ -73,15 +78,36 @@ impl<'c> HeadWriter<'c> {
 
     #[inline]
     fn write(&mut self, name: &[u8], value: &[u8], sensitive: bool) -> &mut Self {
-        if name.iter().any(u8::is_ascii_uppercase) {
-            return self.write_lower_case(name, value, sensitive);
-        }
-        let value = value.trim_ascii();
-        if is_connection_field(name, value) {
+        let Some(index) = StaticIndex::of_name(name) else { return self.write_literal(name, value, sensitive) };
+        if index.get() == TRANSFER_ENCODING {
             return self;
         }
-        self.good &= is_field_name(name) & is_field_value(value);
-        self.size += name.len() + value.len() + 32;
+        let value = self.checked(name, value);
+        // Pseudo-header fields are the caller's to give by name.
+        self.good &= index.get() > LAST_PSEUDO;
+        let (encoder, out) = (self.connection.encoder, self.connection.output.buffer());
+        if sensitive {
+            encoder.never_indexed(out, name, value);
+        } else {
+            encoder.with_index(out, index, value);
+        }
+        self
+    }
+
+    /// A name that is not in the static table, or not in lower case.
+    fn write_literal(&mut self, name: &[u8], value: &[u8], sensitive: bool) -> &mut Self {
+        match name_form(name) {
+            NameForm::UpperCase => return self.write_lower_case(name, value, sensitive),
+            NameForm::Bad => {
+                self.good = false;
+                return self;
+            }
+            NameForm::Good => {}
+        }
+        if is_connection_field(name, value.trim_ascii()) {
+            return self;
+        }
+        let value = self.checked(name, value);
         let (encoder, out) = (self.connection.encoder, self.connection.output.buffer());
         if sensitive {
             encoder.never_indexed(out, name, value);
@@ -89,6 +115,17 @@ impl<'c> HeadWriter<'c> {
             encoder.field(out, name, value);
         }
         self
+    }
+
+    /// Counts a field; returns its value without white space around it.
+    #[inline]
+    fn checked<'v>(&mut self, name: &[u8], mut value: &'v [u8]) -> &'v [u8] {
+        if !is_field_value(value) {
+            value = value.trim_ascii();
+            self.good &= is_field_value(value);
+        }
+        self.size += name.len() + value.len() + 32;
+        value
     }
 
     fn write_lower_case(&mut self, name: &[u8], value: &[u8], sensitive: bool) -> &mut Self {
@@ -104,8 +141,8 @@ impl<'c> HeadWriter<'c> {
     /// Completes the head: it is in the output. `end`: no body follows; trailers always end the message.
     ///
     /// # Errors
-    /// [`Refused::Field`] if a field was given that no message may carry, [`Refused::HeadTooLarge`] if the peer does not
-    /// take it. Nothing is sent then, and the stream is as it was.
+    /// [`Refused::Field`] if a field was given that no message may carry, [`Refused::HeadTooLarge`] if the peer does
+    /// not take it. Nothing is sent then, and the stream is as it was.
     pub fn finish(mut self, end: bool) -> Result<Key, Refused> {
         let max = self.connection.peer.max_header_list_size;
         if !self.good {

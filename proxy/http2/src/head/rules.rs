@@ -1,93 +1,143 @@
 //! What names, values and targets may be (RFC 9113 sections 8.2 and 8.3.1).
 
-use super::{RequestLayout, value};
+use super::{MethodKind, RequestHead, known};
 use crate::error::Malformed;
-use crate::hpack::{Field, Fields};
+use crate::hpack::{Field, StaticIndex};
 
-/// Sections 8.2.1 and 8.2.2 for one regular field; collects Content-Length on the way.
+/// Sections 8.2.1, 8.2.2 and 8.3 for one field that is not a pseudo-header field of its message; collects
+/// Content-Length on the way.
 #[inline]
 pub(super) fn check_field(field: &Field<'_>, content_length: &mut Option<u64>) -> Result<(), Malformed> {
-    let name = field.name;
-    if field.index.is_none() && !is_field_name(name) {
-        return Err(Malformed::FieldName);
-    }
     if !is_field_value(field.value) {
         return Err(Malformed::FieldValue);
     }
-    if is_connection_field(name, field.value) {
-        return Err(Malformed::ConnectionField);
-    }
-    if name == b"content-length" {
-        let length = decimal(field.value).ok_or(Malformed::ContentLength)?;
-        if content_length.replace(length).is_some() {
-            return Err(Malformed::ContentLength);
+    // A name of the static table is a good name.
+    match field.index.map(StaticIndex::get) {
+        None => check_unknown_name(field),
+        Some(..=known::LAST_PSEUDO) => Err(Malformed::PseudoUnknown),
+        Some(known::TRANSFER_ENCODING) => Err(Malformed::ConnectionField),
+        Some(known::CONTENT_LENGTH) => {
+            let length = decimal(field.value).ok_or(Malformed::ContentLength)?;
+            if content_length.replace(length).is_some() { Err(Malformed::ContentLength) } else { Ok(()) }
         }
+        Some(_) => Ok(()),
     }
-    Ok(())
 }
 
-/// Sections 8.3.1 and 8.5: which pseudo-header fields a request has, and what their values may be.
-pub(super) fn check_targets(fields: &Fields, layout: &mut RequestLayout) -> Result<(), Malformed> {
-    let method = value(fields, layout.method).ok_or(Malformed::PseudoMissing(":method"))?;
-    if method.is_empty() || !method.iter().all(|&octet| is_token_octet(octet)) {
+fn check_unknown_name(field: &Field<'_>) -> Result<(), Malformed> {
+    if field.is_pseudo() {
+        Err(Malformed::PseudoUnknown)
+    } else if name_form(field.name) != NameForm::Good {
+        Err(Malformed::FieldName)
+    } else if is_connection_field(field.name, field.value) {
+        Err(Malformed::ConnectionField)
+    } else {
+        Ok(())
+    }
+}
+
+/// Sections 8.3.1 and 8.5, and RFC 8441 section 4: which pseudo-header fields a request has, and what their values may be.
+pub(crate) fn check_request_head(head: &RequestHead<'_>) -> Result<MethodKind, Malformed> {
+    if !is_token(head.method) {
         return Err(Malformed::PseudoValue(":method"));
     }
-    layout.head = method == b"HEAD";
-    layout.tunnel = method == b"CONNECT" && layout.protocol.is_none();
-    if layout.protocol.is_some() && method != b"CONNECT" {
-        return Err(Malformed::Connect);
+    let connect = head.method == b"CONNECT";
+    let kind = MethodKind { head: head.method == b"HEAD", tunnel: connect && head.protocol.is_none() };
+    if head.authority.is_some_and(|authority| authority.is_empty() || !is_authority(authority)) {
+        return Err(Malformed::PseudoValue(":authority"));
     }
-    check_authority(fields, layout)?;
-    if layout.tunnel {
-        let alone = layout.scheme.is_none() && layout.path.is_none() && layout.authority.is_some();
-        return if alone { Ok(()) } else { Err(Malformed::Connect) };
+    if kind.tunnel {
+        let alone = head.scheme.is_none() && head.path.is_none() && head.authority.is_some();
+        return if alone { Ok(kind) } else { Err(Malformed::Connect) };
     }
-    let scheme = value(fields, layout.scheme).ok_or(Malformed::PseudoMissing(":scheme"))?;
-    if !is_scheme(scheme) {
+    match head.protocol {
+        Some(_) if !connect => return Err(Malformed::Connect),
+        // A name and perhaps a version (RFC 9110 section 7.8).
+        Some(protocol) if !protocol.split(|&octet| octet == b'/').all(is_token) => {
+            return Err(Malformed::PseudoValue(":protocol"));
+        }
+        _ => {}
+    }
+    if !is_scheme(head.scheme.ok_or(Malformed::PseudoMissing(":scheme"))?) {
         return Err(Malformed::PseudoValue(":scheme"));
     }
-    let path = value(fields, layout.path).ok_or(Malformed::PseudoMissing(":path"))?;
-    let rooted = path.first() == Some(&b'/') || (path == b"*" && method == b"OPTIONS");
-    if !rooted || !path.iter().fold(true, |good, &octet| good & is_target_octet(octet) & (octet != b'#')) {
+    let path = head.path.ok_or(Malformed::PseudoMissing(":path"))?;
+    let rooted = path.first() == Some(&b'/') || (path == b"*" && head.method == b"OPTIONS");
+    if !rooted || !path.iter().fold(true, |good, &octet| good & is_target_octet(octet)) {
         return Err(Malformed::PseudoValue(":path"));
     }
-    if let Some(protocol) = value(fields, layout.protocol)
-        && !protocol.iter().all(|&octet| is_token_octet(octet) || octet == b'/')
-    {
-        return Err(Malformed::PseudoValue(":protocol"));
-    }
-    Ok(())
+    Ok(kind)
 }
 
-/// Section 8.3.1: no userinfo, and Host does not contradict.
-fn check_authority(fields: &Fields, layout: &RequestLayout) -> Result<(), Malformed> {
-    let authority = value(fields, layout.authority);
-    let host = value(fields, layout.host);
-    for given in [authority, host].into_iter().flatten() {
-        let plain = |octet: u8| is_target_octet(octet) & !matches!(octet, b'@' | b'/' | b'?' | b'#' | b'\\' | b',');
-        if !given.iter().all(|&octet| plain(octet)) {
-            return Err(Malformed::PseudoValue(":authority"));
-        }
-    }
-    match (authority, host) {
-        (Some(authority), Some(host)) if !authority.eq_ignore_ascii_case(host) => Err(Malformed::Host),
-        (Some([]), _) => Err(Malformed::PseudoValue(":authority")),
-        _ => Ok(()),
-    }
+/// Section 8.3.1: Host does not contradict `:authority`.
+pub(super) fn check_host(authority: Option<&[u8]>, host: Option<&[u8]>) -> Result<(), Malformed> {
+    let Some(host) = host else { return Ok(()) };
+    let agrees = authority.is_none_or(|authority| authority.eq_ignore_ascii_case(host));
+    if agrees && is_authority(host) { Ok(()) } else { Err(Malformed::Host) }
 }
 
-/// Section 8.2.1, held to the token of RFC 9110 section 5.6.2, in lower case.
+/// RFC 3986 section 3.2, without userinfo (section 8.3.1).
+fn is_authority(authority: &[u8]) -> bool {
+    let ends = |octet: u8| matches!(octet, b'@' | b'/' | b'?' | b'\\' | b',');
+    authority.iter().fold(true, |good, &octet| good & is_target_octet(octet) & !ends(octet))
+}
+
+fn is_token(octets: &[u8]) -> bool {
+    !octets.is_empty() && octets.iter().all(|&octet| is_token_octet(octet))
+}
+
+/// What a field name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NameForm {
+    Good,
+    /// Good once it is in lower case.
+    UpperCase,
+    Bad,
+}
+
+/// Section 8.2.1, held to the token of RFC 9110 section 5.6.2.
 #[inline]
-pub(crate) fn is_field_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().fold(true, |good, &octet| good & is_token_octet(octet) & !octet.is_ascii_uppercase())
+pub(crate) fn name_form(name: &[u8]) -> NameForm {
+    match name.iter().fold(0, |forms, &octet| forms | NAME_OCTETS[usize::from(octet)]) {
+        0 if !name.is_empty() => NameForm::Good,
+        1 => NameForm::UpperCase,
+        _ => NameForm::Bad,
+    }
 }
 
 /// Section 8.2.1, held to RFC 9110 section 5.5: no control character but HTAB, no white space around it.
 #[inline]
 pub(crate) fn is_field_value(value: &[u8]) -> bool {
-    let good = value.iter().fold(true, |good, &octet| good & ((octet >= b' ') & (octet != 0x7f) | (octet == b'\t')));
-    let is_space = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t'));
-    good & !is_space(value.first()) & !is_space(value.last())
+    let (Some(first), Some(last)) = (value.first(), value.last()) else { return true };
+    if matches!(first, b' ' | b'\t') || matches!(last, b' ' | b'\t') {
+        return false;
+    }
+    // Eight octets at a time; the last eight may overlap those before. Only what has a suspect is looked at singly.
+    match value.last_chunk::<8>() {
+        None => value.iter().fold(true, |good, &octet| good & is_value_octet(octet)),
+        Some(tail) => {
+            let (chunks, _) = value.as_chunks::<8>();
+            let suspect = chunks.iter().fold(has_control(tail), |suspect, chunk| suspect | has_control(chunk));
+            suspect == 0 || value.iter().all(|&octet| is_value_octet(octet))
+        }
+    }
+}
+
+/// Not 0 if one of eight octets is below 0x20 or is 0x7f, and for no other octets. (The classic test of a word for a
+/// byte less than n: the borrow of a lower byte that is one can mark a higher byte, but then there is one.)
+#[inline]
+fn has_control(octets: &[u8; 8]) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    let word = u64::from_le_bytes(*octets);
+    let delete = word ^ (ONES * 0x7f);
+    let below = word.wrapping_sub(ONES * 0x20) & !word;
+    let is_delete = delete.wrapping_sub(ONES) & !delete;
+    (below | is_delete) & (ONES * 0x80)
+}
+
+#[inline]
+fn is_value_octet(octet: u8) -> bool {
+    ((octet >= b' ') & (octet != 0x7f)) | (octet == b'\t')
 }
 
 /// Section 8.2.2: these belong to one connection of HTTP/1.1, and so does TE with another value than `trailers`.
@@ -130,29 +180,34 @@ fn is_scheme(scheme: &[u8]) -> bool {
         && scheme.iter().all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'-' | b'.'))
 }
 
-/// What stands in a target: visible ASCII.
+/// What stands in a target: visible ASCII, but for the mark of a fragment.
 #[inline]
 fn is_target_octet(octet: u8) -> bool {
-    (octet > b' ') & (octet < 0x7f)
+    (octet > b' ') & (octet < 0x7f) & (octet != b'#')
 }
 
 /// RFC 9110 section 5.6.2.
 #[inline]
 fn is_token_octet(octet: u8) -> bool {
-    TOKEN[octet as usize]
+    NAME_OCTETS[usize::from(octet)] < 2
 }
 
-static TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        table[octet] = (octet as u8).is_ascii_alphanumeric();
+/// By octet: 0 may stand in a name, 1 is an upper-case letter, 2 may not stand there.
+static NAME_OCTETS: [u8; 256] = {
+    let mut table = [2; 256];
+    let mut octet = 0_u8;
+    while octet < 128 {
+        if octet.is_ascii_uppercase() {
+            table[octet as usize] = 1;
+        } else if octet.is_ascii_alphanumeric() {
+            table[octet as usize] = 0;
+        }
         octet += 1;
     }
     let others = b"!#$%&'*+-.^_`|~";
     let mut at = 0;
     while at < others.len() {
-        table[others[at] as usize] = true;
+        table[others[at] as usize] = 0;
         at += 1;
     }
     table

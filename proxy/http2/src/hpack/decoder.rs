@@ -54,7 +54,7 @@ impl Decoder {
     pub fn decode(&mut self, block: &[u8], limits: &FieldLimits, fields: &mut Fields) -> Result<(), DecodeError> {
         assert!(block.len() < 1 << 30, "a header block of {} bytes", block.len());
         fields.begin(block);
-        let decoded = self.decode_block(Block { octets: block, at: 0 }, limits, fields);
+        let decoded = self.decode_block(Block { rest: block, len: block.len() }, limits, fields);
         if decoded.is_err() {
             fields.clear();
         }
@@ -78,20 +78,20 @@ impl Decoder {
         fields: &mut Fields,
     ) -> Result<(), DecodeError> {
         self.size_updates(&mut block)?;
-        while let Some(first) = block.peek() {
-            match first {
-                0x80.. => self.indexed(block.integer(7)?, limits, fields)?,
-                0x40.. => {
-                    let index = block.integer(6)?;
-                    self.literal(&mut block, index, Indexing::Incremental, limits, fields)?;
+        while let Some(first) = block.next() {
+            let (indexing, prefix) = match first {
+                0x80.. => {
+                    let index = block.integer(first, 7)?;
+                    self.indexed(index, limits, fields)?;
+                    continue;
                 }
+                0x40.. => (Indexing::Incremental, 6),
                 0x20.. => return Err(DecodeError::SizeUpdateMisplaced),
-                _ => {
-                    let indexing = if first < 0x10 { Indexing::Without } else { Indexing::Never };
-                    let index = block.integer(4)?;
-                    self.literal(&mut block, index, indexing, limits, fields)?;
-                }
-            }
+                0x10.. => (Indexing::Never, 4),
+                _ => (Indexing::Without, 4),
+            };
+            let index = block.integer(first, prefix)?;
+            self.literal(&mut block, index, indexing, limits, fields)?;
         }
         Ok(())
     }
@@ -100,12 +100,13 @@ impl Decoder {
     #[inline]
     fn size_updates(&mut self, block: &mut Block<'_>) -> Result<(), DecodeError> {
         let mut updates = 0;
-        while let Some(0x20..0x40) = block.peek() {
+        while let Some(first @ 0x20..0x40) = block.peek() {
             updates += 1;
             if updates > 2 {
                 return Err(DecodeError::SizeUpdateRepeated);
             }
-            let size = block.integer(5)?;
+            block.next();
+            let size = block.integer(first, 5)?;
             let limit = self.required_update.take().unwrap_or(self.limit);
             if size > limit {
                 return Err(DecodeError::SizeUpdateAboveLimit { size, limit });
@@ -122,13 +123,13 @@ impl Decoder {
     #[inline]
     fn indexed(&self, index: u32, limits: &FieldLimits, fields: &mut Fields) -> Result<(), DecodeError> {
         if let Some(index) = StaticIndex::new(index) {
-            if fields.admit(index.name().len() as u32, index.value().len() as u32, limits) {
+            if fields.admit(index.name().len(), index.value().len(), limits) {
                 fields.store_static(index);
             }
             return Ok(());
         }
         let entry = self.dynamic(index)?;
-        if fields.admit(entry.name_len() as u32, entry.value_len() as u32, limits) {
+        if fields.admit(entry.name_len(), entry.value_len(), limits) {
             let start = fields.mark();
             self.table.append(entry, fields.bytes());
             let end = fields.mark();
@@ -162,7 +163,7 @@ impl Decoder {
         if let Indexing::Incremental = indexing {
             self.insert(name, value, fields);
         }
-        if fields.admit(fields.name_octets(name).len() as u32, value.len, limits) {
+        if fields.admit(name.len(), value.len(), limits) {
             fields.store(name, value, matches!(indexing, Indexing::Never));
         } else {
             fields.take_back(mark);
@@ -212,33 +213,41 @@ enum Indexing {
     Never,
 }
 
-/// A header block and how far it was read.
+/// What is left of a header block.
 struct Block<'a> {
-    octets: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// Of the whole block.
+    len: usize,
 }
 
 impl Block<'_> {
     #[inline]
     fn peek(&self) -> Option<u8> {
-        self.octets.get(self.at).copied()
+        self.rest.first().copied()
     }
 
     #[inline]
-    fn integer(&mut self, prefix: u32) -> Result<u32, DecodeError> {
-        integer::decode(self.octets, &mut self.at, prefix)
+    fn next(&mut self) -> Option<u8> {
+        let (&first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(first)
+    }
+
+    #[inline]
+    fn integer(&mut self, first: u8, prefix: u32) -> Result<u32, DecodeError> {
+        integer::decode(first, prefix, &mut self.rest)
     }
 
     /// Section 5.2. A plain string is already in the arena, which starts with the block.
     #[inline]
     fn string(&mut self, fields: &mut Fields) -> Result<Span, DecodeError> {
-        let is_huffman = self.peek().is_some_and(|first| first & 0x80 != 0);
-        let len = self.integer(7)? as usize;
-        let start = self.at;
-        let octets = self.octets[start..].get(..len).ok_or(DecodeError::Truncated)?;
-        self.at += len;
-        if !is_huffman {
-            return Ok(Span::between(start, self.at));
+        let first = self.next().ok_or(DecodeError::Truncated)?;
+        let len = self.integer(first, 7)? as usize;
+        let start = self.len - self.rest.len();
+        let (octets, rest) = self.rest.split_at_checked(len).ok_or(DecodeError::Truncated)?;
+        self.rest = rest;
+        if first & 0x80 == 0 {
+            return Ok(Span::between(start, start + len));
         }
         let start = fields.mark();
         huffman::decode(octets, fields.bytes())?;

@@ -4,9 +4,12 @@ use super::{StaticIndex, huffman, integer};
 
 /// Flags and prefix of the representations of RFC 7541 section 6.
 const INDEXED: (u8, u32) = (0x80, 7);
-const WITHOUT_INDEXING: (u8, u32) = (0x00, 4);
-const NEVER_INDEXED: (u8, u32) = (0x10, 4);
 const SIZE_UPDATE: (u8, u32) = (0x20, 5);
+
+/// Flags of literals, in front of a prefix of 4 bits.
+const WITHOUT_INDEXING: u8 = 0x00;
+const NEVER_INDEXED: u8 = 0x10;
+const LITERAL_PREFIX: u8 = 0x0f;
 
 /// Flag and prefix of the strings of section 5.2.
 const PLAIN: (u8, u32) = (0x00, 7);
@@ -28,12 +31,8 @@ impl Encoder {
     #[inline]
     pub fn field(self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         match StaticIndex::of_name(name) {
-            Some(index) => self.with_index(out, index, value),
-            None => {
-                out.push(WITHOUT_INDEXING.0);
-                self.string(out, name);
-                self.string(out, value);
-            }
+            Some(first) => self.with_first(out, first, value),
+            None => self.literal_name(out, WITHOUT_INDEXING, name, value),
         }
     }
 
@@ -41,10 +40,7 @@ impl Encoder {
     /// indexing (sections 6.1 and 6.2.2).
     #[inline]
     pub fn with_index(self, out: &mut Vec<u8>, index: StaticIndex, value: &[u8]) {
-        match index.of_value(value) {
-            Some(full) => self.indexed(out, full),
-            None => self.literal(out, WITHOUT_INDEXING, index, value),
-        }
+        self.with_first(out, index.first(), value);
     }
 
     /// A field that no hop may put into a dynamic table, for secrets that are short enough to guess (sections 6.2.3
@@ -52,12 +48,8 @@ impl Encoder {
     #[inline]
     pub fn never_indexed(self, out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
         match StaticIndex::of_name(name) {
-            Some(index) => self.literal(out, NEVER_INDEXED, index, value),
-            None => {
-                out.push(NEVER_INDEXED.0);
-                self.string(out, name);
-                self.string(out, value);
-            }
+            Some(first) => self.literal(out, NEVER_INDEXED, first, value),
+            None => self.literal_name(out, NEVER_INDEXED, name, value),
         }
     }
 
@@ -83,23 +75,48 @@ impl Encoder {
     }
 
     #[inline]
-    fn literal(self, out: &mut Vec<u8>, (flags, prefix): (u8, u32), name: StaticIndex, value: &[u8]) {
-        integer::encode(out, flags, prefix, usize::from(name.first().get()));
+    fn with_first(self, out: &mut Vec<u8>, first: StaticIndex, value: &[u8]) {
+        match first.with_value(value) {
+            Some(full) => self.indexed(out, full),
+            None => self.literal(out, WITHOUT_INDEXING, first, value),
+        }
+    }
+
+    /// A literal whose name is that of a static entry, all of which need at most two octets.
+    #[inline]
+    fn literal(self, out: &mut Vec<u8>, flags: u8, first: StaticIndex, value: &[u8]) {
+        match first.get() {
+            index @ ..LITERAL_PREFIX => out.push(flags | index),
+            index => out.extend_from_slice(&[flags | LITERAL_PREFIX, index - LITERAL_PREFIX]),
+        }
+        self.string(out, value);
+    }
+
+    #[inline]
+    fn literal_name(self, out: &mut Vec<u8>, flags: u8, name: &[u8], value: &[u8]) {
+        out.push(flags);
+        self.string(out, name);
         self.string(out, value);
     }
 
     #[inline]
     fn string(self, out: &mut Vec<u8>, octets: &[u8]) {
-        if self.huffman {
-            let len = huffman::encoded_len(octets);
-            if len < octets.len() {
-                integer::encode(out, HUFFMAN.0, HUFFMAN.1, len);
-                return huffman::encode(octets, out);
-            }
+        if self.huffman && encode_if_shorter(out, octets) {
+            return;
         }
         integer::encode(out, PLAIN.0, PLAIN.1, octets.len());
         out.extend_from_slice(octets);
     }
+}
+
+fn encode_if_shorter(out: &mut Vec<u8>, octets: &[u8]) -> bool {
+    let len = huffman::encoded_len(octets);
+    let is_shorter = len < octets.len();
+    if is_shorter {
+        integer::encode(out, HUFFMAN.0, HUFFMAN.1, len);
+        huffman::encode(octets, out);
+    }
+    is_shorter
 }
 
 #[cfg(test)]

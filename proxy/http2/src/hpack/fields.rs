@@ -3,11 +3,14 @@
 use super::StaticIndex;
 
 /// Octets that each field counts for beyond its name and value (RFC 7541 section 4.1).
-const OVERHEAD: u32 = 32;
+const OVERHEAD: usize = 32;
 
 /// What [`Fields::rest`] leaves allocated: the bytes of a common head.
 const REST_BYTES: usize = 4096;
 const REST_FIELDS: usize = 64;
+
+/// Keeps every place in the arena within 32 bits.
+const LARGEST_LIST: u32 = 1 << 30;
 
 /// How much one header block may bring. Over a limit the block is decoded to its end, so that the dynamic table stays
 /// in step with the peer's (RFC 9113 section 10.5.1), but nothing more is stored.
@@ -73,7 +76,7 @@ impl Field<'_> {
 pub struct Fields {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    size: u32,
+    size: usize,
     exceeded: Option<Exceeded>,
 }
 
@@ -93,13 +96,18 @@ struct Entry {
 /// Octets in the arena.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Span {
-    pub(super) at: u32,
-    pub(super) len: u32,
+    at: u32,
+    len: u32,
 }
 
 impl Span {
     pub(super) fn between(start: usize, end: usize) -> Self {
         Self { at: start as u32, len: (end - start) as u32 }
+    }
+
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        self.len as usize
     }
 
     #[inline]
@@ -114,6 +122,16 @@ pub(super) enum Name {
     /// The first entry with the name.
     Static(StaticIndex),
     Bytes(Span),
+}
+
+impl Name {
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        match self {
+            Self::Static(index) => index.name().len(),
+            Self::Bytes(span) => span.len(),
+        }
+    }
 }
 
 impl Fields {
@@ -145,7 +163,7 @@ impl Fields {
     /// The size of the stored fields as RFC 7541 section 4.1 counts it: name, value and 32 octets for each.
     #[inline]
     pub fn size(&self) -> usize {
-        self.size as usize
+        self.size
     }
 
     /// The limit that made the decoder leave out a field and all after it, if one did.
@@ -174,7 +192,7 @@ impl Fields {
         let value_at = at + name.len();
         let name = self.name(Span::between(at, value_at));
         let value = Span::between(value_at, self.bytes.len());
-        self.size += self.size_of(name, value.len);
+        self.size += name.len() + value.len() + OVERHEAD;
         self.store(name, value, false);
     }
 
@@ -241,34 +259,29 @@ impl Fields {
         StaticIndex::of_name(span.of(&self.bytes)).map_or(Name::Bytes(span), Name::Static)
     }
 
-    #[inline]
-    pub(super) fn name_octets(&self, name: Name) -> &[u8] {
-        match name {
-            Name::Static(index) => index.name(),
-            Name::Bytes(span) => span.of(&self.bytes),
-        }
-    }
-
     /// Counts one more field, or notes the limit that forbids it.
     #[inline]
-    pub(super) fn admit(&mut self, name: u32, value: u32, limits: &FieldLimits) -> bool {
-        if self.exceeded.is_some() {
-            return false;
+    pub(super) fn admit(&mut self, name: usize, value: usize, limits: &FieldLimits) -> bool {
+        let size = self.size + name + value + OVERHEAD;
+        let is_within = name <= limits.name as usize
+            && value <= limits.value as usize
+            && size <= limits.list_size.min(LARGEST_LIST) as usize
+            && self.entries.len() < usize::from(limits.count)
+            && self.exceeded.is_none();
+        if is_within {
+            self.size = size;
+        } else if self.exceeded.is_none() {
+            self.exceeded = Some(if name > limits.name as usize {
+                Exceeded::NameLength
+            } else if value > limits.value as usize {
+                Exceeded::ValueLength
+            } else if self.entries.len() >= usize::from(limits.count) {
+                Exceeded::Count
+            } else {
+                Exceeded::ListSize
+            });
         }
-        let size = u64::from(self.size) + u64::from(name) + u64::from(value) + u64::from(OVERHEAD);
-        self.exceeded = if name > limits.name {
-            Some(Exceeded::NameLength)
-        } else if value > limits.value {
-            Some(Exceeded::ValueLength)
-        } else if self.entries.len() >= usize::from(limits.count) {
-            Some(Exceeded::Count)
-        } else if size > u64::from(limits.list_size.min(1 << 30)) {
-            Some(Exceeded::ListSize)
-        } else {
-            self.size = size as u32;
-            return true;
-        };
-        false
+        is_within
     }
 
     /// Stores a field that [`Fields::admit`] counted.
@@ -286,9 +299,5 @@ impl Fields {
     pub(super) fn store_static(&mut self, full: StaticIndex) {
         let (name, value) = (Span::default(), Span::default());
         self.entries.push(Entry { name, value, index: Some(full.first()), full: Some(full), never_indexed: false });
-    }
-
-    fn size_of(&self, name: Name, value: u32) -> u32 {
-        self.name_octets(name).len() as u32 + value + OVERHEAD
     }
 }

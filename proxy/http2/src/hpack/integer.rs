@@ -5,22 +5,21 @@ use super::DecodeError;
 /// Five continuation octets hold 35 bits, which is enough for every u32; more of them can only be padding.
 const CONTINUATION_OCTETS: usize = 5;
 
-/// Takes an integer with a prefix of `prefix` bits (1 to 8) at `block[*at]` and moves `at` behind it.
+/// Reads an integer with a prefix of `prefix` bits (1 to 8) that starts in `first`, and takes the octets that belong
+/// to it off the front of `rest`.
 #[inline]
-pub(super) fn decode(block: &[u8], at: &mut usize, prefix: u32) -> Result<u32, DecodeError> {
-    let first = *block.get(*at).ok_or(DecodeError::Truncated)?;
-    *at += 1;
+pub(super) fn decode(first: u8, prefix: u32, rest: &mut &[u8]) -> Result<u32, DecodeError> {
     let max = mask(prefix);
     let value = first & max;
-    if value < max { Ok(u32::from(value)) } else { decode_long(block, at, max) }
+    if value < max { Ok(u32::from(value)) } else { decode_long(max, rest) }
 }
 
-#[cold]
-fn decode_long(block: &[u8], at: &mut usize, prefix: u8) -> Result<u32, DecodeError> {
+#[inline(never)]
+fn decode_long(prefix: u8, rest: &mut &[u8]) -> Result<u32, DecodeError> {
     let mut value = u64::from(prefix);
     for position in 0..CONTINUATION_OCTETS {
-        let octet = *block.get(*at).ok_or(DecodeError::Truncated)?;
-        *at += 1;
+        let (&octet, behind) = rest.split_first().ok_or(DecodeError::Truncated)?;
+        *rest = behind;
         value += u64::from(octet & 0x7f) << (7 * position);
         if octet & 0x80 == 0 {
             return u32::try_from(value).map_err(|_| DecodeError::IntegerOverflow);
@@ -62,8 +61,8 @@ mod tests {
     use super::*;
 
     fn decoded(bytes: &[u8], prefix: u32) -> Result<(u32, usize), DecodeError> {
-        let mut at = 0;
-        decode(bytes, &mut at, prefix).map(|value| (value, at))
+        let (&first, mut rest) = bytes.split_first().unwrap();
+        decode(first, prefix, &mut rest).map(|value| (value, bytes.len() - rest.len()))
     }
 
     fn encoded(prefix: u32, value: usize) -> Vec<u8> {
@@ -101,7 +100,7 @@ mod tests {
 
     #[test]
     fn an_integer_cut_short_is_refused() {
-        for bytes in [&[][..], &[0xff], &[0xff, 0x80]] {
+        for bytes in [&[0xff][..], &[0xff, 0x80]] {
             assert_eq!(decoded(bytes, 7), Err(DecodeError::Truncated));
         }
     }

@@ -17,14 +17,16 @@ macro_rules! entries {
             )*
         }
 
-        /// By index; index 0 is no entry.
-        static ENTRIES: [(&[u8], &[u8]); LEN + 1] = [(b"", b""), $(($name.as_bytes(), $value.as_bytes())),*];
-        const NAMES: [&[u8]; LEN + 1] = [b"", $($name.as_bytes()),*];
+        const NAMES: [&[u8]; PLACES] = [b"", $($name.as_bytes(),)* b"", b""];
+        const VALUES: [&[u8]; PLACES] = [b"", $($value.as_bytes(),)* b"", b""];
     };
 }
 
 /// Entries of the static table; the dynamic table's newest entry has the index after it (section 2.3.3).
 pub(super) const LEN: usize = 61;
+
+/// The tables by index are filled up to a power of two, so that a masked index needs no check.
+const PLACES: usize = 64;
 
 entries! {
     1 AUTHORITY ":authority" "";
@@ -115,26 +117,26 @@ impl StaticIndex {
 
     /// 1 to 61.
     #[inline]
-    pub fn get(self) -> u8 {
+    pub const fn get(self) -> u8 {
         self.0.get()
     }
 
     /// The name of the entry.
     #[inline]
     pub fn name(self) -> &'static [u8] {
-        ENTRIES[self.at()].0
+        BY_INDEX[self.at()].name
     }
 
     /// The value of the entry; empty for most.
     #[inline]
     pub fn value(self) -> &'static [u8] {
-        ENTRIES[self.at()].1
+        BY_INDEX[self.at()].value
     }
 
     /// The first entry with the same name.
     #[inline]
     pub fn first(self) -> Self {
-        Self::new(u32::from(FIRST[self.at()])).unwrap_or(self)
+        BY_INDEX[self.at()].first
     }
 
     /// The first entry with this name.
@@ -142,14 +144,17 @@ impl StaticIndex {
     /// One table look-up and at most one comparison.
     #[inline]
     pub fn of_name(name: &[u8]) -> Option<Self> {
-        let candidate = Self::new(u32::from(BY_NAME[slot(name)]))?;
+        let candidate = BY_NAME[slot(name)]?;
         (candidate.name() == name).then_some(candidate)
     }
 
-    /// The entry with the name of `self` and this value.
+    /// The entry with this value among those with the name of `self`, which is the first of them.
     #[inline]
-    pub fn of_value(self, value: &[u8]) -> Option<Self> {
-        let full = match (self.first(), value) {
+    pub(super) fn with_value(self, value: &[u8]) -> Option<Self> {
+        if self.get() > LAST_WITH_VALUE {
+            return value.is_empty().then_some(self);
+        }
+        let full = match (self, value) {
             (Self::METHOD, b"GET") => Self::METHOD_GET,
             (Self::METHOD, b"POST") => Self::METHOD_POST,
             (Self::PATH, b"/") => Self::PATH_ROOT,
@@ -164,7 +169,7 @@ impl StaticIndex {
             (Self::STATUS, b"404") => Self::STATUS_404,
             (Self::STATUS, b"500") => Self::STATUS_500,
             (Self::ACCEPT_ENCODING, b"gzip, deflate") => Self::ACCEPT_ENCODING,
-            (first, b"") if first.value().is_empty() => first,
+            (Self::AUTHORITY | Self::ACCEPT_CHARSET, b"") => self,
             _ => return None,
         };
         Some(full)
@@ -172,7 +177,7 @@ impl StaticIndex {
 
     #[inline]
     fn at(self) -> usize {
-        usize::from(self.get())
+        usize::from(self.get()) % PLACES
     }
 }
 
@@ -182,11 +187,22 @@ impl fmt::Debug for StaticIndex {
     }
 }
 
-/// By index, the first entry with the same name.
-static FIRST: [u8; LEN + 1] = first_of_each_name();
+/// The last index whose entry has a value.
+const LAST_WITH_VALUE: u8 = StaticIndex::ACCEPT_ENCODING.0.get();
 
-/// The first index of each name, by [`slot`]; 0 where no name belongs.
-static BY_NAME: [u8; SLOTS] = indexes_by_slot();
+#[derive(Clone, Copy)]
+struct Entry {
+    name: &'static [u8],
+    value: &'static [u8],
+    /// The first entry with the same name.
+    first: StaticIndex,
+}
+
+/// By index. Index 0 and those above [`LEN`] are no entries.
+static BY_INDEX: [Entry; PLACES] = entries_by_index();
+
+/// The first entry with each name, by [`slot`].
+static BY_NAME: [Option<StaticIndex>; SLOTS] = entries_by_slot();
 
 const SLOTS: usize = 128;
 
@@ -200,28 +216,30 @@ const fn slot(name: &[u8]) -> usize {
     }
 }
 
-const fn first_of_each_name() -> [u8; LEN + 1] {
-    let mut first = [0; LEN + 1];
+const fn entries_by_index() -> [Entry; PLACES] {
+    let mut entries = [Entry { name: b"", value: b"", first: StaticIndex::AUTHORITY }; PLACES];
     let mut index = 1;
     while index <= LEN {
-        let mut earlier = 1;
-        while !same(NAMES[earlier], NAMES[index]) {
-            earlier += 1;
+        let mut first = 1;
+        while !same(NAMES[first], NAMES[index]) {
+            first += 1;
         }
-        first[index] = earlier as u8;
+        entries[index] = Entry { name: NAMES[index], value: VALUES[index], first: StaticIndex::of(first as u8) };
         index += 1;
     }
-    first
+    entries
 }
 
-const fn indexes_by_slot() -> [u8; SLOTS] {
-    let mut by_slot = [0; SLOTS];
-    let first = first_of_each_name();
+const fn entries_by_slot() -> [Option<StaticIndex>; SLOTS] {
+    let mut by_slot: [Option<StaticIndex>; SLOTS] = [None; SLOTS];
+    let entries = entries_by_index();
     let mut index = 1;
     while index <= LEN {
-        let slot = slot(NAMES[index]);
-        assert!(by_slot[slot] == 0 || by_slot[slot] == first[index], "two names share a slot");
-        by_slot[slot] = first[index];
+        let Entry { name, first, .. } = entries[index];
+        if let Some(other) = by_slot[slot(name)] {
+            assert!(other.get() == first.get(), "two names share a slot");
+        }
+        by_slot[slot(name)] = Some(first);
         index += 1;
     }
     by_slot
@@ -261,10 +279,10 @@ mod tests {
     #[test]
     fn every_entry_is_found_by_name_and_value() {
         for index in all() {
-            assert_eq!(index.first().of_value(index.value()), Some(index));
-            assert_eq!(index.of_value(b"no such value"), None);
+            assert_eq!(index.first().with_value(index.value()), Some(index));
+            assert_eq!(index.first().with_value(b"no such value"), None);
         }
-        assert_eq!(StaticIndex::METHOD.of_value(b""), None);
+        assert_eq!(StaticIndex::METHOD.with_value(b""), None);
     }
 
     #[test]

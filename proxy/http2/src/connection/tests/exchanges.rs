@@ -61,3 +61,43 @@ fn a_body_of_a_megabyte_passes_through_small_windows() {
     }
     assert_eq!((sent, received), (body.len(), body.len()));
 }
+
+#[test]
+fn until_settings_are_acknowledged_the_default_window_holds() {
+    let windows = crate::limits::Windows { stream: 1_000, connection: 1 << 20 };
+    let mut server = Connection::server(Config { windows, ..Config::default() });
+    // This client has not read the server's SETTINGS.
+    let mut client = Connection::client(Config::default());
+    let ours = client.open(&get(b"/")).unwrap().finish(false).unwrap();
+    assert_eq!(client.send(ours, &[b'x'; 40_000], false), Ok(40_000));
+    assert_eq!(pass(&mut client, &mut server)[..2], ["settings", "request GET /"]);
+
+    // From now on it has, and the window is 39,000 below zero.
+    let theirs = newest(&server);
+    pass(&mut server, &mut client);
+    pass(&mut client, &mut server);
+    server.release(theirs, 39_900);
+    pass(&mut server, &mut client);
+    assert_eq!(client.send(ours, &[b'x'; 2_000], false), Ok(900));
+    assert_eq!(pass(&mut client, &mut server), ["data 900"]);
+}
+
+#[test]
+fn a_stream_that_finished_unasked_does_not_hide_those_that_wait_behind_it() {
+    let (mut client, mut server) = pair(Config::default());
+    let [first, second, third] = [(); 3].map(|()| client.open(&get(b"/")).unwrap().finish(false).unwrap());
+    pass(&mut client, &mut server);
+    let theirs = server.streams.find(3).expect("the second stream");
+    server.respond(theirs, 200).unwrap().finish(true).unwrap();
+
+    client.send(first, &vec![b'x'; 256 << 10], false).unwrap();
+    assert_eq!(client.send(second, b"waits", true), Ok(0));
+    assert_eq!(client.send(third, b"waits too", true), Ok(0));
+    assert_eq!(client.next_writable(), None);
+    pass(&mut client, &mut server);
+    pass(&mut server, &mut client);
+
+    assert_eq!(client.send(second, b"goes unasked", true), Ok(12));
+    assert_eq!(client.send(second, b"", true), Err(Refused::Gone));
+    assert_eq!((client.next_writable(), client.next_writable()), (Some(third), None));
+}

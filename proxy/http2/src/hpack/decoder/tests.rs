@@ -61,7 +61,10 @@ fn static_names_are_recognised_however_they_are_sent() {
     block.extend(b"\x00\x05:path\x02/b\x05\x02/c\x7e\x02/d\xbe");
     let mut fields = Fields::new();
     decoder.decode(&block, &LIMITS, &mut fields).unwrap();
-    assert_eq!(fields.iter().map(|field| field.value).collect::<Vec<_>>(), [&b"/"[..], b"/a", b"/b", b"/c", b"/d", b"/d"]);
+    assert_eq!(
+        fields.iter().map(|field| field.value).collect::<Vec<_>>(),
+        [&b"/"[..], b"/a", b"/b", b"/c", b"/d", b"/d"]
+    );
     for field in fields.iter() {
         assert_eq!((field.index, field.name), (Some(StaticIndex::PATH), &b":path"[..]));
     }

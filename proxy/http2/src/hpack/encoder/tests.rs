@@ -30,10 +30,7 @@ fn a_static_name_is_written_as_its_index_and_the_value_as_a_literal() {
 /// Appendix C.2.3.
 #[test]
 fn a_never_indexed_field_is_a_literal_with_its_own_flag() {
-    assert_eq!(
-        written(|out| Encoder::PLAIN.never_indexed(out, b"password", b"secret")),
-        b"\x10\x08password\x06secret"
-    );
+    assert_eq!(written(|out| Encoder::PLAIN.never_indexed(out, b"password", b"secret")), b"\x10\x08password\x06secret");
     assert_eq!(
         written(|out| Encoder::PLAIN.never_indexed(out, b"authorization", b"Bearer x")),
         b"\x1f\x08\x08Bearer x"
@@ -77,7 +74,8 @@ fn a_size_update_carries_its_size() {
 #[test]
 fn the_decoder_reads_what_the_encoder_wrote() {
     let long = "v".repeat(20_000);
-    let given = [(":method", "GET"), (":path", "/a"), ("accept", ""), ("x-long", &long), ("x-a", "\u{7f}"), ("te", "t")];
+    let given =
+        [(":method", "GET"), (":path", "/a"), ("accept", ""), ("x-long", &long), ("x-a", "\u{7f}"), ("te", "t")];
     for encoder in [Encoder::PLAIN, HUFFMAN_ON] {
         let mut block = Vec::new();
         for (name, value) in given {

@@ -107,11 +107,7 @@ fn requests(blocks: [&'static str; 3]) -> [Example; 3] {
                 (":authority", "www.example.com"),
                 ("custom-key", "custom-value"),
             ],
-            table: &[
-                ("custom-key", "custom-value"),
-                ("cache-control", "no-cache"),
-                (":authority", "www.example.com"),
-            ],
+            table: &[("custom-key", "custom-value"), ("cache-control", "no-cache"), (":authority", "www.example.com")],
             table_size: 164,
         },
     ]

@@ -74,12 +74,12 @@ impl ReferenceEncoder {
 
     /// Writes a field and says whether it was marked as never indexed.
     pub(super) fn field(&mut self, out: &mut Vec<u8>, field: &Pair, manner: Manner) -> bool {
-        let whole = self.find(manner.from_the_last, |entry| entry == field);
+        let whole = self.find(manner.from_the_last, |name, value| name == field.0 && value == field.1);
         if let Some(index) = whole.filter(|_| manner.whole_entry) {
             integer::encode(out, 0x80, 7, index);
             return false;
         }
-        let index = self.find(manner.from_the_last, |entry| entry.0 == field.0).filter(|_| manner.entry_name);
+        let index = self.find(manner.from_the_last, |name, _| name == field.0).filter(|_| manner.entry_name);
         let (flags, prefix) = match manner.literal {
             Literal::Incremental => (0x40, 6),
             Literal::Without => (0x00, 4),
@@ -104,11 +104,13 @@ impl ReferenceEncoder {
         }
     }
 
-    fn find(&self, from_the_last: bool, wanted: impl Fn(&Pair) -> bool) -> Option<usize> {
-        let fixed = (1..).map_while(StaticIndex::new).map(|index| (index.name().to_vec(), index.value().to_vec()));
-        let entries: Vec<Pair> = fixed.chain(self.table.iter().cloned()).collect();
-        let position = if from_the_last { entries.iter().rposition(wanted) } else { entries.iter().position(wanted) };
-        position.map(|position| position + 1)
+    fn find(&self, from_the_last: bool, wanted: impl Fn(&[u8], &[u8]) -> bool) -> Option<usize> {
+        let fixed = (1..=static_table::LEN as u32).filter_map(StaticIndex::new);
+        let fixed = fixed.map(|index| (index.name(), index.value()));
+        let own = self.table.iter().map(|(name, value)| (&name[..], &value[..]));
+        let mut found = (1..).zip(fixed.chain(own)).filter(|(_, (name, value))| wanted(name, value));
+        let found = if from_the_last { found.last() } else { found.next() };
+        found.map(|(index, _)| index)
     }
 }
 

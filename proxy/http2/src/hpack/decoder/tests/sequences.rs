@@ -30,8 +30,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn manner() -> impl Strategy<Value = Manner> {
-    let literal =
-        prop_oneof![3 => Just(Literal::Incremental), 1 => Just(Literal::Without), 1 => Just(Literal::Never)];
+    let literal = prop_oneof![3 => Just(Literal::Incremental), 1 => Just(Literal::Without), 1 => Just(Literal::Never)];
     (any::<[bool; 5]>(), literal).prop_map(|([whole_entry, entry_name, from_the_last, name, value], literal)| Manner {
         whole_entry,
         entry_name,
@@ -47,21 +46,25 @@ fn table_size() -> impl Strategy<Value = u32> {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let fields = prop::collection::vec(((name(), value()), manner()), 0..20);
+    let fields = prop::collection::vec(((name(), value()), manner()), 0..12);
     let block = (prop::option::weighted(0.2, table_size()), fields);
     let step = prop_oneof![
         1 => table_size().prop_map(Step::Setting),
         1 => Just(Step::Rest),
         6 => block.prop_map(|(wish, fields)| Step::Block { wish, fields }),
     ];
-    prop::collection::vec(step, 1..30)
+    prop::collection::vec(step, 1..16)
 }
 
 fn limits() -> impl Strategy<Value = FieldLimits> {
     prop_oneof![
         Just(LIMITS),
-        (0u32..2000, 0u16..20, 0u32..30, 0u32..120)
-            .prop_map(|(list_size, count, name, value)| FieldLimits { list_size, count, name, value }),
+        (0u32..2000, 0u16..20, 0u32..30, 0u32..120).prop_map(|(list_size, count, name, value)| FieldLimits {
+            list_size,
+            count,
+            name,
+            value
+        }),
     ]
 }
 
