@@ -8,6 +8,8 @@ use crate::hpack::{Field, Fields, StaticIndex};
 
 mod known;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use known::{LAST_PSEUDO, TRANSFER_ENCODING};
 pub(crate) use rules::{NameForm, check_request_head, is_connection_field, is_field_value, name_form};
@@ -209,7 +211,8 @@ pub(crate) fn check_request(fields: &Fields, extended_connect: bool) -> Result<R
         path: value(fields, layout.path),
         protocol: value(fields, layout.protocol),
     })?;
-    rules::check_host(value(fields, layout.authority), value(fields, layout.host))?;
+    let [scheme, authority, host] = [layout.scheme, layout.authority, layout.host].map(|place| value(fields, place));
+    rules::check_host(scheme, authority, host)?;
     Ok(layout)
 }
 

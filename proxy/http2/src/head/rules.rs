@@ -70,10 +70,25 @@ pub(crate) fn check_request_head(head: &RequestHead<'_>) -> Result<MethodKind, M
 }
 
 /// Section 8.3.1: Host does not contradict `:authority`.
-pub(super) fn check_host(authority: Option<&[u8]>, host: Option<&[u8]>) -> Result<(), Malformed> {
+pub(super) fn check_host(
+    scheme: Option<&[u8]>,
+    authority: Option<&[u8]>,
+    host: Option<&[u8]>,
+) -> Result<(), Malformed> {
     let Some(host) = host else { return Ok(()) };
-    let agrees = authority.is_none_or(|authority| authority.eq_ignore_ascii_case(host));
-    if agrees && is_authority(host) { Ok(()) } else { Err(Malformed::Host) }
+    let same =
+        |authority| without_default_port(scheme, authority).eq_ignore_ascii_case(without_default_port(scheme, host));
+    if authority.is_none_or(same) && is_authority(host) { Ok(()) } else { Err(Malformed::Host) }
+}
+
+/// RFC 3986 section 6.2.3.
+fn without_default_port<'a>(scheme: Option<&[u8]>, authority: &'a [u8]) -> &'a [u8] {
+    let port: &[u8] = match scheme {
+        Some(b"http") => b":80",
+        Some(b"https") => b":443",
+        _ => b":",
+    };
+    authority.strip_suffix(port).or_else(|| authority.strip_suffix(b":")).unwrap_or(authority)
 }
 
 /// RFC 3986 section 3.2, without userinfo (section 8.3.1).
@@ -123,16 +138,16 @@ pub(crate) fn is_field_value(value: &[u8]) -> bool {
     }
 }
 
-/// Not 0 if one of eight octets is below 0x20 or is 0x7f, and for no other octets. (The classic test of a word for a
-/// byte less than n: the borrow of a lower byte that is one can mark a higher byte, but then there is one.)
+/// Not 0 if one of eight octets is below 0x20, HTAB among them, or is 0x7f.
 #[inline]
 fn has_control(octets: &[u8; 8]) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     let word = u64::from_le_bytes(*octets);
-    let delete = word ^ (ONES * 0x7f);
-    let below = word.wrapping_sub(ONES * 0x20) & !word;
-    let is_delete = delete.wrapping_sub(ONES) & !delete;
-    (below | is_delete) & (ONES * 0x80)
+    // With its own first bit off, no octet carries into the next one.
+    let low = word & (ONES * 0x7f);
+    let from_space = low + ONES * (0x80 - 0x20);
+    let delete = low + ONES;
+    (!from_space | delete) & !word & (ONES * 0x80)
 }
 
 #[inline]

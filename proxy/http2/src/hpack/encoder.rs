@@ -1,6 +1,6 @@
 //! From fields to a header block, without a dynamic table.
 
-use super::{StaticIndex, huffman, integer};
+use super::{Field, StaticIndex, huffman, integer};
 
 /// Flags and prefix of the representations of RFC 7541 section 6.
 const INDEXED: (u8, u32) = (0x80, 7);
@@ -50,6 +50,20 @@ impl Encoder {
         match StaticIndex::of_name(name) {
             Some(first) => self.literal(out, NEVER_INDEXED, first, value),
             None => self.literal_name(out, NEVER_INDEXED, name, value),
+        }
+    }
+
+    /// A field as it was received, with what the decoder found out about it: no name is looked up, and what was never
+    /// indexed stays so.
+    #[inline]
+    pub fn forward(self, out: &mut Vec<u8>, field: Field<'_>) {
+        let flags = if field.never_indexed { NEVER_INDEXED } else { WITHOUT_INDEXING };
+        match field.index {
+            None => self.literal_name(out, flags, field.name, field.value),
+            Some(first) => match first.with_value(field.value) {
+                Some(full) if !field.never_indexed => self.indexed(out, full),
+                _ => self.literal(out, flags, first, field.value),
+            },
         }
     }
 

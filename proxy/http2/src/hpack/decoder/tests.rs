@@ -203,6 +203,7 @@ fn a_limit_that_fell_and_rose_between_blocks_must_be_signalled_at_its_lowest() {
     assert_eq!(accepted(&mut decoder, &[size_update(0), size_update(4096), vec![0x82]].concat()).len(), 1);
     assert_eq!(decoder.contents(), []);
     decoder.set_max_table_size(0);
+    decoder.set_max_table_size(1000);
     decoder.set_max_table_size(4096);
     assert_eq!(refusal(&mut decoder, &size_update(4096)), DecodeError::SizeUpdateAboveLimit { size: 4096, limit: 0 });
 }
@@ -293,6 +294,16 @@ fn references_to_a_large_entry_cost_no_memory_over_the_limit() {
     assert!(fields.memory() < 2 * (block.len() + LIMITS.list_size as usize), "{} bytes", fields.memory());
     fields.rest();
     assert!(fields.memory() < 8192, "{} bytes", fields.memory());
+}
+
+#[test]
+fn new_values_for_a_large_name_cost_no_memory_over_the_limit() {
+    let mut block = incremental(&b"n".repeat(4000), b"");
+    block.extend(b"\x7e\x00".repeat(1000));
+    let mut fields = Fields::new();
+    Decoder::new(4096).decode(&block, &LIMITS, &mut fields).unwrap();
+    assert_eq!((fields.len(), fields.exceeded()), (0, Some(Exceeded::NameLength)));
+    assert!(fields.memory() < 20_000, "{} bytes", fields.memory());
 }
 
 #[test]

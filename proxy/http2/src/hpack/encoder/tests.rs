@@ -94,3 +94,14 @@ fn the_decoder_reads_what_the_encoder_wrote() {
         assert_eq!(decoder.memory(), 0);
     }
 }
+
+#[test]
+fn a_forwarded_field_is_written_as_if_its_name_had_been_looked_up() {
+    let block =
+        [&b"\x82\x04\x02/a"[..], b"\x00\x03x-a\x01b", b"\x00\x06accept\x00", b"\x10\x03x-a\x01b", b"\x10\x04host\x01h"]
+            .concat();
+    let mut fields = Fields::new();
+    Decoder::new(4096).decode(&block, &FieldLimits::default(), &mut fields).unwrap();
+    let written = written(|out| fields.iter().for_each(|field| Encoder::PLAIN.forward(out, field)));
+    assert_eq!(written, b"\x82\x04\x02/a\x00\x03x-a\x01b\x93\x10\x03x-a\x01b\x1f\x17\x01h");
+}

@@ -16,7 +16,7 @@ fn encoded(input: &[u8]) -> Vec<u8> {
 /// Octets from strings of 0 and 1, filled up with `fill`.
 fn octets(bits: &str, fill: char) -> Vec<u8> {
     let mut bits = bits.replace(' ', "");
-    while bits.len() % 8 > 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push(fill);
     }
     bits.as_bytes().chunks(8).map(|octet| u8::from_str_radix(str::from_utf8(octet).unwrap(), 2).unwrap()).collect()
