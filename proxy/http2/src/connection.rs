@@ -49,6 +49,8 @@ pub struct Connection {
     queue: VecDeque<Key>,
     peer: PeerSettings,
     settings_unacknowledged: u32,
+    /// Of the caller's.
+    pings_unanswered: u32,
     /// Our encoder's dynamic table was told to be empty (RFC 7541 section 4.2).
     table_emptied: bool,
     budgets: Budgets,
@@ -122,8 +124,8 @@ impl Connection {
         }
         Self {
             role,
-            // Until our SETTINGS are acknowledged the peer may use the protocol's default.
-            decoder: hpack::Decoder::new(config.header_table_size.max(4_096)),
+            // Until our SETTINGS are acknowledged the peer uses the protocol's default.
+            decoder: hpack::Decoder::new(4_096),
             encoder: hpack::Encoder { huffman: config.huffman },
             output,
             streams: Streams::default(),
@@ -136,6 +138,7 @@ impl Connection {
             queue: VecDeque::new(),
             peer: PeerSettings::default(),
             settings_unacknowledged: 1,
+            pings_unanswered: 0,
             table_emptied: false,
             budgets: Budgets::new(&config.limits),
             resets: Resets::default(),
@@ -207,6 +210,7 @@ impl Connection {
     pub fn ping(&mut self, payload: [u8; 8]) {
         if self.end.is_none() {
             self.output.frame(Kind::Ping, 0, 0, &payload);
+            self.pings_unanswered = self.pings_unanswered.saturating_add(1);
         }
     }
 

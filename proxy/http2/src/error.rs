@@ -285,7 +285,7 @@ pub enum Flood {
     /// `window_updates`: CVE-2019-9511, CVE-2019-9517.
     #[error("too many WINDOW_UPDATE frames for the DATA that was sent")]
     WindowUpdates,
-    /// `ignored_frames`: PRIORITY (CVE-2019-9513) and unknown frames.
+    /// `ignored_frames`: PRIORITY (CVE-2019-9513), unknown frames, frames that come too late.
     #[error("too many frames that are ignored")]
     IgnoredFrames,
     /// `block_bytes`, `continuations`: CVE-2024-27316.
@@ -376,7 +376,7 @@ pub enum Refused {
     /// Extended CONNECT, and the peer has not enabled it (RFC 8441 section 3).
     #[error("the peer has not enabled extended CONNECT")]
     ExtendedConnect,
-    /// A status that is not from 200 to 599, or for an interim response not from 100 to 199; 101 is not in HTTP/2.
+    /// A status that is not from 200 to 999, or for an interim response not from 100 to 199; 101 is not in HTTP/2.
     #[error("status {0} does not fit here")]
     Status(u16),
     /// Only a client opens streams, only a server responds.

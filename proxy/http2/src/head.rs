@@ -6,13 +6,11 @@
 use crate::error::Malformed;
 use crate::hpack::{Field, Fields, StaticIndex};
 
-mod known;
 mod rules;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use known::{LAST_PSEUDO, TRANSFER_ENCODING};
-pub(crate) use rules::{NameForm, check_request_head, is_connection_field, is_field_value, name_form};
+pub(crate) use rules::{NameForm, check_request_head, is_connection_field, is_field_value, name_form, without_space};
 
 /// The head of a request. Pseudo-header fields are by name, the others in [`fields`](Self::fields), as they came.
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +84,7 @@ impl<'f> Response<'f> {
         Self { decoded, layout }
     }
 
-    /// `:status`, from 100 to 599.
+    /// `:status`, from 100 to 999; what is not defined counts as x00 (RFC 9110 section 15).
     #[inline]
     pub fn status(&self) -> u16 {
         self.layout.status
@@ -180,16 +178,16 @@ pub(crate) fn check_request(fields: &Fields, extended_connect: bool) -> Result<R
     };
     let mut regular = false;
     for (place, field) in (0..).zip(fields.iter()) {
-        let slot = match field.index.map(StaticIndex::get) {
-            Some(known::AUTHORITY) => &mut layout.authority,
-            Some(known::METHOD) => &mut layout.method,
-            Some(known::PATH) => &mut layout.path,
-            Some(known::SCHEME) => &mut layout.scheme,
+        let slot = match field.index {
+            Some(StaticIndex::AUTHORITY) => &mut layout.authority,
+            Some(StaticIndex::METHOD) => &mut layout.method,
+            Some(StaticIndex::PATH) => &mut layout.path,
+            Some(StaticIndex::SCHEME) => &mut layout.scheme,
             None if field.name == b":protocol" && extended_connect => &mut layout.protocol,
             _ => {
                 regular = true;
                 rules::check_field(&field, &mut layout.content_length)?;
-                let host = field.index.map(StaticIndex::get) == Some(known::HOST);
+                let host = field.index == Some(StaticIndex::HOST);
                 if host && layout.host.replace(place).is_some() {
                     return Err(Malformed::Host);
                 }
@@ -220,10 +218,10 @@ pub(crate) fn check_request(fields: &Fields, extended_connect: bool) -> Result<R
 pub(crate) fn check_response(fields: &Fields) -> Result<ResponseLayout, Malformed> {
     let mut layout = ResponseLayout { status: 0, content_length: None };
     for (place, field) in fields.iter().enumerate() {
-        match field.index.map(StaticIndex::get) {
-            Some(known::STATUS) if layout.status != 0 => return Err(Malformed::PseudoRepeated),
-            Some(known::STATUS) if place > 0 => return Err(Malformed::PseudoAfterField),
-            Some(known::STATUS) => {
+        match field.index {
+            Some(StaticIndex::STATUS) if layout.status != 0 => return Err(Malformed::PseudoRepeated),
+            Some(StaticIndex::STATUS) if place > 0 => return Err(Malformed::PseudoAfterField),
+            Some(StaticIndex::STATUS) => {
                 layout.status = rules::status(field.value).ok_or(Malformed::PseudoValue(":status"))?;
             }
             _ => rules::check_field(&field, &mut layout.content_length)?,

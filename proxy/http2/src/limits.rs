@@ -75,18 +75,19 @@ pub struct Limits {
     pub pings: u32,
     /// SETTINGS frames a second (CVE-2019-9515). Default: 20.
     pub settings: u32,
-    /// DATA frames a second that are empty and end nothing (CVE-2019-9518). Default: 100.
+    /// DATA frames a second without content that end no message (CVE-2019-9518). Default: 100.
     pub empty_frames: u32,
     /// WINDOW_UPDATE frames a second beyond those that answer our DATA (CVE-2019-9511, CVE-2019-9517): each DATA frame
     /// that we send gives ten back, unless a window cut it short to less than 256 octets. Default: 1,000.
     pub window_updates: u32,
-    /// PRIORITY frames (CVE-2019-9513) and frames of unknown types a second. Default: 1,000.
+    /// Frames of no effect a second: PRIORITY (CVE-2019-9513), unknown types, and what comes too late or answers
+    /// nothing. Default: 1,000.
     pub ignored_frames: u32,
     /// Interim (1xx) responses to one request. Default: 16.
     pub interim_responses: u8,
     /// Octets of output that wait for the peer to read them. At this mark heads and DATA have to wait
-    /// ([`Refused::OutputFull`](crate::Refused::OutputFull)). Besides, a quarter as much may wait that answers the peer's own
-    /// frames; beyond it the connection ends (CVE-2019-9517). Default: 256 KiB.
+    /// ([`Refused::OutputFull`](crate::Refused::OutputFull)). Besides, a quarter as much may wait that answers the
+    /// peer's own frames; beyond it the connection ends (CVE-2019-9517). Default: 256 KiB.
     pub buffered_output: u32,
 }
 

@@ -36,7 +36,7 @@ impl Output {
     #[inline]
     pub(crate) fn wrote(&mut self, octets: usize) {
         self.answers.until_mark = self.answers.until_mark.saturating_sub(octets);
-        self.written = (self.written + octets).min(self.buffer.len());
+        self.written = self.written.saturating_add(octets).min(self.buffer.len());
         if self.written == self.buffer.len() {
             self.buffer.clear();
             self.written = 0;

@@ -71,6 +71,8 @@ pub(crate) struct Streams {
     ids: VecDeque<(u32, u32)>,
     /// Streams that count against the limit of concurrency: not done in both directions.
     active: u32,
+    /// Of the stream that was inserted last. Counted for all slots together, so that a slot may be given up.
+    generation: u32,
 }
 
 #[derive(Debug)]
@@ -90,11 +92,11 @@ impl Streams {
                 u32::try_from(self.slots.len() - 1).expect("fewer streams than identifiers")
             }
         };
-        let slot = &mut self.slots[index as usize];
-        slot.stream = Some(stream);
+        self.generation = self.generation.wrapping_add(1);
+        self.slots[index as usize] = Slot { generation: self.generation, stream: Some(stream) };
         self.ids.push_back((id, index));
         self.active += 1;
-        Key { index, generation: slot.generation }
+        Key { index, generation: self.generation }
     }
 
     #[inline]
@@ -117,7 +119,6 @@ impl Streams {
             return None;
         }
         let stream = slot.stream.take()?;
-        slot.generation = slot.generation.wrapping_add(1);
         self.free.push(key.index);
         if let Ok(at) = self.ids.binary_search_by_key(&stream.id, |&(id, _)| id) {
             self.ids.remove(at);
@@ -156,8 +157,11 @@ impl Streams {
         }
     }
 
-    /// Frees spare room. Slots stay as long as a stream is open, since their generations make keys safe.
+    /// Frees the room of streams that have ended, but for slots below an open one.
     pub(crate) fn rest(&mut self) {
+        let open = self.slots.iter().rposition(|slot| slot.stream.is_some()).map_or(0, |last| last + 1);
+        self.slots.truncate(open);
+        self.free.retain(|&index| (index as usize) < open);
         self.free.shrink_to_fit();
         self.ids.shrink_to_fit();
         self.slots.shrink_to_fit();

@@ -42,11 +42,13 @@ impl Connection {
             self.drained_announcement();
             return Ok(Step::Again);
         }
-        // An answer to nothing is work for the caller all the same.
-        if !self.budgets.pings.take() {
-            return Err(Violation::Flood(Flood::Pings).into());
+        match self.pings_unanswered.checked_sub(1) {
+            Some(left) => {
+                self.pings_unanswered = left;
+                Ok(Step::Event(Event::Pong(payload)))
+            }
+            None => self.ignored(),
         }
-        Ok(Step::Event(Event::Pong(payload)))
     }
 
     /// Section 6.8.
@@ -111,7 +113,7 @@ impl Connection {
         };
         let Some(stream) = self.streams.get(key) else { return Ok(Step::Again) };
         if stream.is_done() {
-            return Ok(Step::Again);
+            return self.ignored();
         }
         if self.role == Role::Server && stream.sending != Phase::Done && !self.budgets.resets.take() {
             return Err(Violation::Flood(Flood::Resets).into());

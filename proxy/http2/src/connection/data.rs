@@ -1,20 +1,11 @@
 //! DATA (RFC 9113 section 6.1): given out as it arrives, and held to both windows and to Content-Length.
 
 use super::Connection;
-use super::receive::{Fault, Reading, Step};
+use super::receive::{Arriving, Fault, Reading, Step};
 use crate::error::{Flood, Malformed, Scope, Violation};
 use crate::event::Event;
 use crate::frame::{self, HEADER_LEN, Header};
 use crate::stream::{Key, Phase};
-
-/// A DATA frame of which a part is still to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Arriving {
-    stream: Key,
-    left: u32,
-    padding: u32,
-    end: bool,
-}
 
 impl Connection {
     /// The header of a DATA frame, and its pad length. Windows are charged for the whole frame here, padding included
@@ -57,11 +48,13 @@ impl Connection {
     /// Which stream takes the frame; none if it was reset a short while ago.
     fn charge_stream(&mut self, header: Header, content: u32) -> Result<Option<Key>, Fault> {
         let (id, end) = (header.stream, header.has(frame::END_STREAM));
-        if content == 0 && !end && !self.budgets.empty_frames.take() {
+        let fault = |violation| Err(Fault::Stream(id, violation));
+        let key = self.streams.find(id);
+        // One that ends a stream is of use, once.
+        if content == 0 && !(end && key.is_some()) && !self.budgets.empty_frames.take() {
             return Err(Violation::Flood(Flood::EmptyFrames).into());
         }
-        let fault = |violation| Err(Fault::Stream(id, violation));
-        let Some(key) = self.streams.find(id) else {
+        let Some(key) = key else {
             if self.is_idle(id) {
                 return Err(Violation::IdleStream { frame: "DATA", stream: id }.into());
             }

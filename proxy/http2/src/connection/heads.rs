@@ -97,7 +97,6 @@ impl Connection {
 
     /// Section 4.3: every block is decoded, wanted or not, so that compression stays in step.
     fn decode_block<'b>(&mut self, opening: Opening, block: &[u8], fields: &mut Fields) -> Result<Step<'b>, Fault> {
-        fields.clear();
         self.decoder.decode(block, &self.config.limits.fields, fields).map_err(Violation::Compression)?;
         match (self.streams.find(opening.id), self.role) {
             (Some(_), _) if opening.depends_on_itself => Err(opening.fault(Violation::SelfDependency(opening.id))),
@@ -130,7 +129,7 @@ impl Connection {
         }
         self.last_stream = id;
         if self.is_ignored(id) {
-            return Ok(Step::Again);
+            return self.ignored();
         }
         if opening.depends_on_itself {
             return Err(opening.fault(Violation::SelfDependency(id)));

@@ -18,9 +18,19 @@ pub(super) enum Reading {
     /// A frame header.
     Frame,
     /// The content of a DATA frame.
-    Data(super::data::Arriving),
+    Data(Arriving),
     /// Padding, or content that nobody wants.
     Skip(u32),
+}
+
+/// A DATA frame of which a part is still to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arriving {
+    pub(super) stream: Key,
+    /// Octets of content, and of padding behind it.
+    pub(super) left: u32,
+    pub(super) padding: u32,
+    pub(super) end: bool,
 }
 
 /// What one step of reading came to.

@@ -48,7 +48,7 @@ impl Connection {
     /// [`Refused::Gone`], [`Refused::OutOfOrder`] after an earlier final head, [`Refused::OutputFull`],
     /// [`Refused::Status`].
     pub fn respond(&mut self, stream: Key, status: u16) -> Result<HeadWriter<'_>, Refused> {
-        if !(200..600).contains(&status) {
+        if !(200..1_000).contains(&status) {
             return Err(Refused::Status(status));
         }
         self.begin_response(stream, status, Target::Response(stream))
@@ -181,7 +181,8 @@ impl Connection {
     }
 
     /// Gives `octets` of a body back to the peer's windows (RFC 9113 section 5.2.1), once they were passed on. Needed
-    /// for the whole body, also after its end, unless the stream is [reset](Self::reset).
+    /// for the whole body, also after its end, unless the stream is [reset](Self::reset): a stream of which DATA is
+    /// held keeps its place.
     #[inline]
     pub fn release(&mut self, stream: Key, octets: usize) {
         let key = stream;

@@ -10,6 +10,7 @@ mod flow;
 mod frames;
 mod goaway;
 mod limits;
+mod memory;
 mod states;
 
 /// Moves all output of `from` into `to`, and returns what `to` made of it, in words.

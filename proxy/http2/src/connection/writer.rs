@@ -2,7 +2,7 @@
 
 use super::Connection;
 use crate::error::Refused;
-use crate::head::{LAST_PSEUDO, NameForm, TRANSFER_ENCODING, is_connection_field, is_field_value, name_form};
+use crate::head::{NameForm, is_connection_field, is_field_value, name_form, without_space};
 use crate::hpack::{Field, StaticIndex};
 use crate::stream::{Key, Phase, Stream};
 
@@ -62,29 +62,24 @@ impl<'c> HeadWriter<'c> {
         self.write(name, value, true)
     }
 
-    /// Adds a field that another HTTP/2 connection received: it is known to be good, and its name need not be looked
-    /// up.
+    /// Adds a field that another HTTP/2 connection received: it is known to be good, and its name need not be looked up.
     #[inline]
-    pub fn copy(&mut self, field: &Field<'_>) -> &mut Self {
+    pub fn forward(&mut self, field: Field<'_>) -> &mut Self {
+        self.good &= !field.is_pseudo();
         self.size += field.name.len() + field.value.len() + 32;
-        let (encoder, out) = (self.connection.encoder, self.connection.output.buffer());
-        match field.index {
-            _ if field.never_indexed => encoder.never_indexed(out, field.name, field.value),
-            Some(index) => encoder.with_index(out, index, field.value),
-            None => encoder.field(out, field.name, field.value),
-        }
+        self.connection.encoder.forward(self.connection.output.buffer(), field);
         self
     }
 
     #[inline]
     fn write(&mut self, name: &[u8], value: &[u8], sensitive: bool) -> &mut Self {
         let Some(index) = StaticIndex::of_name(name) else { return self.write_literal(name, value, sensitive) };
-        if index.get() == TRANSFER_ENCODING {
+        if index == StaticIndex::TRANSFER_ENCODING {
             return self;
         }
         let value = self.checked(name, value);
         // Pseudo-header fields are the caller's to give by name.
-        self.good &= index.get() > LAST_PSEUDO;
+        self.good &= !index.is_pseudo();
         let (encoder, out) = (self.connection.encoder, self.connection.output.buffer());
         if sensitive {
             encoder.never_indexed(out, name, value);
@@ -104,7 +99,7 @@ impl<'c> HeadWriter<'c> {
             }
             NameForm::Good => {}
         }
-        if is_connection_field(name, value.trim_ascii()) {
+        if is_connection_field(name, without_space(value)) {
             return self;
         }
         let value = self.checked(name, value);
@@ -121,7 +116,7 @@ impl<'c> HeadWriter<'c> {
     #[inline]
     fn checked<'v>(&mut self, name: &[u8], mut value: &'v [u8]) -> &'v [u8] {
         if !is_field_value(value) {
-            value = value.trim_ascii();
+            value = without_space(value);
             self.good &= is_field_value(value);
         }
         self.size += name.len() + value.len() + 32;

@@ -1,6 +1,6 @@
 //! What names, values and targets may be (RFC 9113 sections 8.2 and 8.3.1).
 
-use super::{MethodKind, RequestHead, known};
+use super::{MethodKind, RequestHead};
 use crate::error::Malformed;
 use crate::hpack::{Field, StaticIndex};
 
@@ -12,11 +12,11 @@ pub(super) fn check_field(field: &Field<'_>, content_length: &mut Option<u64>) -
         return Err(Malformed::FieldValue);
     }
     // A name of the static table is a good name.
-    match field.index.map(StaticIndex::get) {
+    match field.index {
         None => check_unknown_name(field),
-        Some(..=known::LAST_PSEUDO) => Err(Malformed::PseudoUnknown),
-        Some(known::TRANSFER_ENCODING) => Err(Malformed::ConnectionField),
-        Some(known::CONTENT_LENGTH) => {
+        Some(index) if index.is_pseudo() => Err(Malformed::PseudoUnknown),
+        Some(StaticIndex::TRANSFER_ENCODING) => Err(Malformed::ConnectionField),
+        Some(StaticIndex::CONTENT_LENGTH) => {
             let length = decimal(field.value).ok_or(Malformed::ContentLength)?;
             if content_length.replace(length).is_some() { Err(Malformed::ContentLength) } else { Ok(()) }
         }
@@ -150,6 +150,14 @@ fn has_control(octets: &[u8; 8]) -> u64 {
     (!from_space | delete) & !word & (ONES * 0x80)
 }
 
+/// RFC 9110 section 5.5: white space around a value is no part of it.
+pub(crate) fn without_space(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
 #[inline]
 fn is_value_octet(octet: u8) -> bool {
     ((octet >= b' ') & (octet != 0x7f)) | (octet == b'\t')
@@ -168,10 +176,10 @@ pub(crate) fn is_connection_field(name: &[u8], value: &[u8]) -> bool {
     }
 }
 
-/// Three digits, the first from 1 to 5 (RFC 9110 section 15).
+/// Three digits; from 600 on they count as 5xx (RFC 9110 section 15).
 pub(super) fn status(value: &[u8]) -> Option<u16> {
     match *value {
-        [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
             Some(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0'))
         }
         _ => None,

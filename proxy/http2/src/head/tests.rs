@@ -290,10 +290,10 @@ fn a_content_length_is_one_decimal_number() {
 
 #[test]
 fn a_response_has_one_status_of_three_digits() {
-    for (value, status) in [(&b"100"[..], 100), (b"200", 200), (b"599", 599)] {
+    for (value, status) in [(&b"100"[..], 100), (b"200", 200), (b"599", 599), (b"600", 600), (b"999", 999)] {
         assert_eq!(response(&[(b":status", value)]).unwrap().status, status);
     }
-    for bad in [&b""[..], b"0", b"099", b"600", b"999", b"20", b"2000", b"2x0", b" 200", b"+20", b"101"] {
+    for bad in [&b""[..], b"0", b"099", b"20", b"2000", b"2x0", b" 200", b"+20", b"101"] {
         assert!(response(&[(b":status", bad)]).is_err(), "{bad:?}");
     }
     assert_eq!(response(&[]).err(), Some(Malformed::PseudoMissing(":status")));

@@ -121,6 +121,12 @@ impl StaticIndex {
         self.0.get()
     }
 
+    /// Whether the name is that of a pseudo-header field (RFC 9113 section 8.3).
+    #[inline]
+    pub fn is_pseudo(self) -> bool {
+        self.get() <= 14
+    }
+
     /// The name of the entry.
     #[inline]
     pub fn name(self) -> &'static [u8] {

@@ -101,3 +101,45 @@ fn a_stream_that_finished_unasked_does_not_hide_those_that_wait_behind_it() {
     assert_eq!(client.send(second, b"", true), Err(Refused::Gone));
     assert_eq!((client.next_writable(), client.next_writable()), (Some(third), None));
 }
+
+#[test]
+fn after_a_burst_of_streams_rest_leaves_an_idle_connection_small_and_old_keys_stale() {
+    let (mut client, mut server) = pair(Config::default());
+    let keys: Vec<Key> = (0..100).map(|_| client.open(&get(b"/")).unwrap().finish(false).unwrap()).collect();
+    for &key in &keys {
+        client.reset(key, ErrorCode::CANCEL);
+    }
+    pass(&mut client, &mut server);
+    client.rest();
+    server.rest();
+    assert_eq!((client.memory(), server.memory()), (0, 0));
+
+    let newer: Vec<Key> = (0..100).map(|_| client.open(&get(b"/")).unwrap().finish(false).unwrap()).collect();
+    for &key in &keys {
+        assert_eq!(client.send(key, b"late", true), Err(Refused::Gone));
+    }
+    assert!(newer.iter().all(|&key| client.send(key, b"good", true) == Ok(4)));
+}
+
+#[test]
+fn line_breaks_around_a_value_are_refused_and_not_trimmed() {
+    for value in [&b"x\r\n"[..], b"\nx", b" x\r\n ", b"\r"] {
+        let (mut client, _) = pair(Config::default());
+        let mut head = client.open(&get(b"/")).unwrap();
+        head.field(b"accept", value).field(b"x-any", value);
+        assert_eq!(head.finish(true), Err(Refused::Field), "{value:?}");
+    }
+}
+
+#[test]
+fn answers_to_our_own_pings_are_no_flood_and_others_are_ignored() {
+    let (mut client, mut server) = pair(Config::default());
+    for _ in 0..10_000 {
+        client.ping(*b"how-long");
+        pass(&mut client, &mut server);
+        server.tick();
+        assert_eq!(pass(&mut server, &mut client), ["pong"]);
+    }
+    client.output.frame(Kind::Ping, frame::ACK, 0, b"not-sent");
+    assert_eq!(pass(&mut client, &mut server), [""; 0]);
+}

@@ -288,117 +288,144 @@ fn data_of_a_stream_that_is_reset_in_mid_frame_is_discarded_and_given_back() {
     }
 }
 
-/// What the peer of `end` may send by the WINDOW_UPDATE frames in `octets`.
-fn follow(octets: &[u8], window: &mut u64) {
-    for frame in frames(octets) {
-        if frame.kind == WINDOW_UPDATE && frame.stream == 0 {
-            *window += u64::from(frame.number(0));
-        }
-    }
+/// A server, what its client may still send, and streams that its owner may do anything to.
+struct Churn {
+    server: Connection,
+    choices: Choices,
+    /// The window of the connection, as the client sees it.
+    window: u64,
+    /// The newest stream of the client.
+    last: u32,
+    /// Keys, and what of each was given out and not released.
+    open: Vec<(Key, usize)>,
 }
 
-/// Exchanges whose bodies are cut, padded, reset by either side, refused or malformed at any point: what the peer may send
-/// comes back whole, but for less than half a window that is not worth a frame yet.
-#[test]
-fn the_connections_window_never_leaks() {
-    const REFUSED_AT: u32 = 8;
-    let limits = Limits {
-        resets: u32::MAX,
-        ignored_frames: u32::MAX,
-        empty_frames: u32::MAX,
-        concurrent_streams: REFUSED_AT,
-        ..Limits::default()
-    };
-    let mut server = server(Config { limits, ..windows(3_000, SHARED) });
-    let mut choices = Choices(1);
-    let (mut window, mut fields) = (u64::from(SHARED), Fields::new());
-    // Keys and what was given out of each and not released.
-    let mut open: Vec<(u32, Key, usize)> = Vec::new();
-    let mut last = 0;
-    for _ in 0..20_000 {
-        let mut octets = Vec::new();
-        let any = |choices: &mut Choices, last: u32| 2 * choices.below(last.min(20) as usize / 2 + 1) as u32;
-        match choices.below(10) {
+impl Churn {
+    /// One of the newest streams, open or not.
+    fn any_stream(&mut self) -> u32 {
+        self.last - 2 * self.choices.below(self.last.min(20) as usize / 2 + 1) as u32
+    }
+
+    /// What the client sends next, within the window.
+    fn frame(&mut self) -> Vec<u8> {
+        match self.choices.below(10) {
             0 | 1 => {
-                last = if last == 0 { 1 } else { last + 2 };
-                let fields: &Pairs<'_> = match choices.below(4) {
+                self.last = if self.last == 0 { 1 } else { self.last + 2 };
+                let fields: &Pairs<'_> = match self.choices.below(4) {
                     0 => &[(b"content-length", b"100")],
                     1 => &[(b"connection", b"close")],
                     _ => &[],
                 };
-                octets = request_with(last, choices.below(3) == 0, fields);
+                request_with(self.last, self.choices.below(3) == 0, fields)
             }
-            2 if last > 0 => octets = rst_stream(last - any(&mut choices, last), ErrorCode::CANCEL),
-            3..=7 if last > 0 => {
-                let id = last - any(&mut choices, last);
-                let end = u8::from(choices.below(8) == 0);
-                let length = choices.below(2_500);
-                octets = if choices.below(2) == 0 {
-                    framed(DATA, end, id, &vec![b'x'; length])
-                } else {
-                    let padding = choices.below(200);
-                    let mut payload = vec![padding as u8];
-                    payload.resize(1 + length + padding, 0);
-                    framed(DATA, PADDED | end, id, &payload)
-                };
-                let cost = octets.len() as u64 - 9;
-                if cost > window {
-                    octets = Vec::new();
-                } else {
-                    window -= cost;
+            2 if self.last > 0 => rst_stream(self.any_stream(), ErrorCode::CANCEL),
+            3..=7 if self.last > 0 => self.data(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn data(&mut self) -> Vec<u8> {
+        let (id, end, length) = (self.any_stream(), u8::from(self.choices.below(8) == 0), self.choices.below(2_500));
+        let (flags, payload) = if self.choices.below(2) == 0 {
+            (end, vec![b'x'; length])
+        } else {
+            let padding = self.choices.below(200);
+            let mut payload = vec![padding as u8];
+            payload.resize(1 + length + padding, 0);
+            (PADDED | end, payload)
+        };
+        match self.window.checked_sub(payload.len() as u64) {
+            Some(left) => {
+                self.window = left;
+                framed(DATA, flags, id, &payload)
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Returns what is left of `octets`.
+    fn receive(&mut self, octets: &[u8], fields: &mut Fields) -> Vec<u8> {
+        let mut input = octets;
+        while let Some(event) = self.server.receive(&mut input, fields).unwrap() {
+            match event {
+                Event::Request { stream, .. } => self.open.push((stream, 0)),
+                Event::Data { stream, bytes, .. } => {
+                    self.open.iter_mut().find(|(key, _)| *key == stream).unwrap().1 += bytes.len();
                 }
+                Event::Reset { stream, .. } => self.open.retain(|(key, _)| *key != stream),
+                _ => {}
+            }
+        }
+        input.to_vec()
+    }
+
+    fn command(&mut self) {
+        if self.open.is_empty() {
+            return;
+        }
+        let at = self.choices.below(self.open.len());
+        let (key, held) = self.open[at];
+        match self.choices.below(6) {
+            0 => {
+                self.server.reset(key, ErrorCode::CANCEL);
+                self.open.swap_remove(at);
+            }
+            1 => drop(self.server.respond(key, 200).map(|head| head.finish(true))),
+            2 | 3 => {
+                let released = self.choices.below(held + 1);
+                self.server.release(key, released);
+                self.open[at].1 -= released;
             }
             _ => {}
         }
-        let cut = choices.below(octets.len() + 1);
-        let (front, back) = octets.split_at(cut);
-        let mut kept = Vec::new();
-        for part in [front, back] {
-            kept.extend_from_slice(part);
-            let mut input = &kept[..];
-            while let Some(event) = server.receive(&mut input, &mut fields).unwrap() {
-                match event {
-                    Event::Request { stream, .. } => open.push((last, stream, 0)),
-                    Event::Data { stream, bytes, .. } => {
-                        open.iter_mut().find(|(_, key, _)| *key == stream).unwrap().2 += bytes.len();
-                    }
-                    Event::Reset { stream, .. } => open.retain(|(_, key, _)| *key != stream),
-                    _ => {}
-                }
+    }
+
+    /// The client reads what the server wrote.
+    fn read(&mut self) {
+        for frame in frames(self.server.output()) {
+            if frame.kind == WINDOW_UPDATE && frame.stream == 0 {
+                self.window += u64::from(frame.number(0));
             }
-            kept = input.to_vec();
-            // In between, even in the middle of a frame, the caller does something too.
-            if !open.is_empty() {
-                let at = choices.below(open.len());
-                let (_, key, held) = open[at];
-                match choices.below(6) {
-                    0 => {
-                        server.reset(key, ErrorCode::CANCEL);
-                        open.swap_remove(at);
-                    }
-                    1 => drop(server.respond(key, 200).map(|head| head.finish(true))),
-                    2 | 3 => {
-                        let released = choices.below(held + 1);
-                        server.release(key, released);
-                        open[at].2 -= released;
-                    }
-                    _ => {}
-                }
-            }
-            follow(server.output(), &mut window);
-            server.wrote(usize::MAX);
         }
-        assert!(kept.is_empty());
+        self.server.wrote(self.server.output().len());
     }
-    for (_, key, _) in open {
-        server.reset(key, ErrorCode::CANCEL);
+}
+
+/// Exchanges whose bodies are cut, padded, reset by either side, refused or malformed at any point: what the peer may
+/// send comes back whole, but for less than half a window that is not worth a frame yet.
+#[test]
+fn the_connections_window_never_leaks() {
+    const ALL: u64 = SHARED as u64;
+    let limits = Limits {
+        resets: u32::MAX,
+        ignored_frames: u32::MAX,
+        empty_frames: u32::MAX,
+        concurrent_streams: 8,
+        ..Limits::default()
+    };
+    let server = server(Config { limits, ..windows(3_000, SHARED) });
+    let mut churn = Churn { server, choices: Choices(1), window: ALL, last: 0, open: Vec::new() };
+    let mut fields = Fields::new();
+    for _ in 0..20_000 {
+        let octets = churn.frame();
+        // Commands come in the middle of frames too.
+        let cut = churn.choices.below(octets.len() + 1);
+        let left = churn.receive(&octets[..cut], &mut fields);
+        churn.command();
+        let left = churn.receive(&[&left, &octets[cut..]].concat(), &mut fields);
+        churn.command();
+        assert!(left.is_empty());
+        churn.read();
     }
-    follow(server.output(), &mut window);
-    assert_eq!((server.active_streams(), server.streams.is_empty()), (0, true));
-    assert!(last > 2_000 && window <= u64::from(SHARED), "{window} after {last}");
-    assert!(window > u64::from(SHARED / 2), "{} of {SHARED} octets leaked", u64::from(SHARED) - window);
+    for (key, _) in std::mem::take(&mut churn.open) {
+        churn.server.reset(key, ErrorCode::CANCEL);
+    }
+    churn.read();
+    assert_eq!((churn.server.active_streams(), churn.server.streams.is_empty()), (0, true));
+    assert!(churn.last > 2_000 && churn.window <= ALL, "{} after {}", churn.window, churn.last);
+    assert!(churn.window > ALL / 2, "{} of {ALL} octets leaked", ALL - churn.window);
     // The rest is due with the next octets that are given back: none of it is lost.
-    assert_eq!(window + u64::from(server.granted.release(0, 1).unwrap_or(0)), u64::from(SHARED));
+    assert_eq!(churn.window + u64::from(churn.server.granted.release(0, 1).unwrap_or(0)), ALL);
 }
 
 #[test]

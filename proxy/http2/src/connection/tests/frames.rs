@@ -166,6 +166,7 @@ fn a_clients_input_cut_anywhere_gives_the_same_events() {
         for _ in 0..5 {
             client.open(&get(b"/")).unwrap().finish(true).unwrap();
         }
+        client.ping([3; 8]);
         client.wrote(usize::MAX);
         client
     };

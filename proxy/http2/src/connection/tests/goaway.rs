@@ -46,7 +46,7 @@ fn compression_stays_in_step_with_streams_above_the_last_one() {
     feed(&mut server, &pong);
     let indexed = [&block(GET)[..], &[0x40, 1, b'k', 1, b'v']].concat();
     assert_eq!(feed(&mut server, &framed(HEADERS, END_HEADERS | END_STREAM, 3, &indexed)), NONE);
-    assert_eq!(server.decoder.memory() > 0, true);
+    assert!(server.decoder.memory() > 0);
     // It goes by the dynamic table, which the ignored head has filled.
     assert_eq!(feed(&mut server, &framed(HEADERS, END_HEADERS | END_STREAM, 5, &[0x80 | 62])), NONE);
     let words = feed(&mut server, &framed(HEADERS, END_HEADERS | END_STREAM, 7, &[0x80 | 63]));

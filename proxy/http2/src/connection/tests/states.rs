@@ -412,7 +412,7 @@ fn a_head_larger_than_the_peer_takes_is_refused_and_the_stream_is_as_it_was() {
 fn statuses_that_do_not_fit_are_refused() {
     let (mut server, key) = in_state(Role::Server, State::Open);
     let key = key.unwrap();
-    for status in [0, 99, 100, 101, 199, 600, 999, u16::MAX] {
+    for status in [0, 99, 100, 101, 199, 1_000, u16::MAX] {
         assert_eq!(server.respond(key, status).err(), Some(Refused::Status(status)));
     }
     for status in [0, 99, 101, 200, 600] {
@@ -439,7 +439,7 @@ fn a_request_that_a_server_would_call_malformed_is_not_opened() {
         let (mut client, mut server) = pair(Config::default());
         let opened = client.open(&head).and_then(|writer| writer.finish(true));
         if opened.is_ok() {
-            panic!("{:?}: {:?}", text(head.method), feed(&mut server, &client.output().to_vec()));
+            panic!("{:?}: {:?}", text(head.method), feed(&mut server, client.output()));
         }
         assert_eq!(opened, Err(Refused::Field));
     }

@@ -1,5 +1,0 @@
-//! The texts of a file.
-
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| byrnie_fuzz::documents::run(data));

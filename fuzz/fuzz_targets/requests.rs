@@ -1,5 +1,0 @@
-//! What a client sends.
-
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| byrnie_fuzz::requests::run(data));

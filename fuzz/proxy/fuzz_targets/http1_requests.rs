@@ -1,0 +1,5 @@
+//! What clients send.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| byrnie_fuzz_proxy::http1_requests::run(data));
