@@ -119,7 +119,7 @@ impl Message {
 
 impl Default for Pipe {
     fn default() -> Self {
-        Self { arrived: Vec::new(), partial: Vec::new(), window: i64::from(SHARED) }
+        Self { arrived: Vec::new(), partial: Vec::new(), is_charged: false, window: i64::from(SHARED) }
     }
 }
 
@@ -143,18 +143,21 @@ impl Pipe {
             let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
             let (kind, stream) = (header[3], &header[5..]);
             let whole = HEADER + length as usize;
+            // The reader may give the window of a frame back before all of it has passed by.
+            if kind == 0 && !std::mem::replace(&mut self.is_charged, true) {
+                self.window -= i64::from(length);
+                assert!(self.window >= 0, "more than the window");
+            }
             if self.partial.len() < whole {
                 return;
             }
-            if kind == 0 {
-                self.window -= i64::from(length);
-                assert!(self.window >= 0, "more than the window");
-            } else if kind == 8 && stream == [0; 4] {
+            if kind == 8 && stream == [0; 4] {
                 let increment = self.partial[HEADER..whole].iter().fold(0, |sum, byte| sum << 8 | i64::from(*byte));
                 back.window += increment;
                 assert!(back.window <= i64::from(SHARED), "given back twice");
             }
             self.partial.drain(..whole);
+            self.is_charged = false;
         }
     }
 }

@@ -217,18 +217,18 @@ impl Connection {
     /// Ends the connection without losing a request (RFC 9113 section 6.8). A server announces GOAWAY, and names the
     /// last stream when a PING has come back, so that requests on their way are still served. A client opens no more.
     /// [`is_finished`](Self::is_finished) is true when all streams have ended; how long to wait is the caller's
-    /// choice.
+    /// choice. Called again, it waits for the PING no longer.
     pub fn drain(&mut self) {
-        if self.end.is_some() || self.going != Going::No {
-            return;
-        }
-        match self.role {
-            Role::Server => {
+        match (self.role, self.going) {
+            _ if self.end.is_some() => {}
+            (_, Going::Final { .. }) => {}
+            (_, Going::Announced) => self.drained_announcement(),
+            (Role::Server, Going::No) => {
                 self.output.goaway(frame::MAX_31_BITS, ErrorCode::NO_ERROR, "");
                 self.output.frame(Kind::Ping, 0, 0, &DRAIN_PING);
                 self.going = Going::Announced;
             }
-            Role::Client => {
+            (Role::Client, Going::No) => {
                 self.output.goaway(0, ErrorCode::NO_ERROR, "");
                 self.going = Going::Final { last: 0 };
             }
@@ -300,9 +300,7 @@ impl Connection {
         }
         let holds = stream.held > 0;
         self.streams.no_longer_active();
-        let limits = &self.config.limits;
-        self.budgets.resets.give(1, limits.resets);
-        self.budgets.pings.give(1, limits.pings);
+        self.budgets.earn_by_stream(&self.config.limits);
         if !holds {
             self.remove(key);
         }
@@ -325,7 +323,7 @@ impl Connection {
 
     /// RFC 9113 section 6.9 for the window of the connection.
     fn release_connection(&mut self, octets: u32) {
-        if let Some(increment) = self.granted.release(octets, self.config.windows.connection) {
+        if let Some(increment) = self.granted.release_shared(octets, self.config.windows.connection) {
             self.output.window_update(0, increment);
         }
     }

@@ -90,7 +90,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether the request was certainly not processed, so that even a POST may be sent again (section 8.7).
+    /// Whether the request was not processed, by the peer's word, so that even a POST may be sent again (section 8.7).
+    /// A peer that has sent a part of the response contradicts itself: then do not.
     pub fn is_unprocessed(self, code: ErrorCode) -> bool {
         match self {
             Self::GoAway => true,

@@ -32,12 +32,31 @@ impl Granted {
     #[inline]
     pub(crate) fn release(&mut self, octets: u32, size: u32) -> Option<u32> {
         self.released += octets;
-        if self.released == 0 || self.released < size / 2 {
+        self.give_back(i64::from(size / 2))
+    }
+
+    /// As [`release`](Self::release) for the window that streams share: what slow readers hold of it does not count, so
+    /// that the others never wait for them.
+    #[inline]
+    pub(crate) fn release_shared(&mut self, octets: u32, size: u32) -> Option<u32> {
+        self.released += octets;
+        self.give_back(self.available.min(i64::from(size / 2)))
+    }
+
+    #[inline]
+    fn give_back(&mut self, enough: i64) -> Option<u32> {
+        if self.released == 0 || i64::from(self.released) < enough {
             return None;
         }
         let increment = std::mem::take(&mut self.released);
         self.available += i64::from(increment);
         Some(increment)
+    }
+
+    /// Octets that were released, and that the peer has not been told of.
+    #[cfg(test)]
+    pub(crate) fn owed(&self) -> u32 {
+        self.released
     }
 
     /// Follows a change of our SETTINGS_INITIAL_WINDOW_SIZE, once it is acknowledged (section 6.9.2).

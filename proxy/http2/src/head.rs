@@ -144,7 +144,7 @@ pub(crate) struct RequestLayout {
 pub(crate) struct MethodKind {
     /// HEAD: the response has no body.
     pub(crate) head: bool,
-    /// CONNECT without `:protocol`: there is a tunnel instead of a message.
+    /// CONNECT, plain or extended: once it is answered there is a tunnel instead of a message.
     pub(crate) tunnel: bool,
 }
 

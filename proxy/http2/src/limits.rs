@@ -63,31 +63,33 @@ pub struct Limits {
     /// Octets of one compressed header block (CVE-2024-27316). Default: 64 KiB.
     pub block_bytes: u32,
     /// CONTINUATION frames of one header block (CVE-2024-27316). Default: 16.
-    pub continuations: u8,
+    pub continuations: u16,
     /// Streams that the peer may have open at once, SETTINGS_MAX_CONCURRENT_STREAMS (section 5.1.2). One more is
     /// refused, which the peer may safely try again. Default: 256.
     pub concurrent_streams: u32,
     /// Streams a second that the peer opens and resets before they are answered (rapid reset, CVE-2023-44487), or
     /// makes us reset or refuse by what it sends (CVE-2025-8671). A stream that ends well gives one back. Default:
-    /// 200.
+    /// 1,000, since a deadline may end all streams of an honest peer at once.
     pub resets: u32,
-    /// PING frames a second (CVE-2019-9512). A stream that ends well gives one back. Default: 50.
+    /// PING frames a second (CVE-2019-9512). A DATA frame in either direction, a stream that ends well, and one that is
+    /// reset each give one back, since peers measure the path when there is traffic. Default: 200.
     pub pings: u32,
-    /// SETTINGS frames a second (CVE-2019-9515). Default: 20.
+    /// SETTINGS and GOAWAY frames a second (CVE-2019-9515). Default: 100.
     pub settings: u32,
-    /// DATA frames a second without content that end no message (CVE-2019-9518). Default: 100.
+    /// DATA frames a second without content that end no message (CVE-2019-9518). A stream that ends, well or by a reset,
+    /// gives two back. Default: 200.
     pub empty_frames: u32,
     /// WINDOW_UPDATE frames a second beyond those that answer our DATA (CVE-2019-9511, CVE-2019-9517): each DATA frame
-    /// that we send gives ten back, unless a window cut it short to less than 256 octets. Default: 1,000.
+    /// in either direction gives ten back, unless a window cut ours short to less than 256 octets. Default: 1,000.
     pub window_updates: u32,
     /// Frames of no effect a second: PRIORITY (CVE-2019-9513), unknown types, and what comes too late or answers
-    /// nothing. Default: 1,000.
+    /// nothing. A stream that ends, well or by a reset, gives four back. Default: 1,000.
     pub ignored_frames: u32,
     /// Interim (1xx) responses to one request. Default: 16.
-    pub interim_responses: u8,
+    pub interim_responses: u16,
     /// Octets of output that wait for the peer to read them. At this mark heads and DATA have to wait
-    /// ([`Refused::OutputFull`](crate::Refused::OutputFull)). Besides, a quarter as much may wait that answers the
-    /// peer's own frames; beyond it the connection ends (CVE-2019-9517). Default: 256 KiB.
+    /// ([`Refused::OutputFull`](crate::Refused::OutputFull)). Besides, a quarter as much, and at least 128 octets, may
+    /// wait that answers the peer's own frames; beyond it the connection ends (CVE-2019-9517). Default: 256 KiB.
     pub buffered_output: u32,
 }
 
@@ -98,10 +100,10 @@ impl Default for Limits {
             block_bytes: 64 << 10,
             continuations: 16,
             concurrent_streams: 256,
-            resets: 200,
-            pings: 50,
-            settings: 20,
-            empty_frames: 100,
+            resets: 1_000,
+            pings: 200,
+            settings: 100,
+            empty_frames: 200,
             window_updates: 1_000,
             ignored_frames: 1_000,
             interim_responses: 16,
@@ -141,6 +143,28 @@ impl Budgets {
             window_updates: Budget(limits.window_updates),
             ignored_frames: Budget(limits.ignored_frames),
         }
+    }
+}
+
+impl Budgets {
+    /// A stream ended well.
+    pub(crate) fn earn_by_stream(&mut self, limits: &Limits) {
+        self.resets.give(1, limits.resets);
+        self.earn_by_reset(limits);
+    }
+
+    /// A stream was reset, by the caller or by the peer's right: frames for it may still be on their way, and a PING.
+    pub(crate) fn earn_by_reset(&mut self, limits: &Limits) {
+        self.pings.give(1, limits.pings);
+        self.empty_frames.give(2, limits.empty_frames);
+        self.ignored_frames.give(4, limits.ignored_frames);
+    }
+
+    /// A DATA frame with content came or went.
+    #[inline]
+    pub(crate) fn earn_by_data(&mut self, limits: &Limits) {
+        self.pings.give(1, limits.pings);
+        self.window_updates.give(10, limits.window_updates);
     }
 }
 

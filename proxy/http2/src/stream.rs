@@ -34,11 +34,11 @@ pub(crate) struct Stream {
     pub(crate) held: u32,
     /// Octets that the body must still have, by Content-Length (section 8.1.1).
     pub(crate) expected: Option<u64>,
-    /// The response to this request has no body, whatever its fields say (RFC 9110 section 6.4.1).
-    pub(crate) answers_head: bool,
+    /// The response has no body, whatever its fields say (RFC 9110 section 6.4.1): to HEAD, with 204 or 304.
+    pub(crate) bodiless: bool,
     /// A CONNECT: DATA only once it is answered (section 8.5).
     pub(crate) tunnel: bool,
-    pub(crate) interim_responses: u8,
+    pub(crate) interim_responses: u16,
     /// The caller was told that it cannot send, and why it can not.
     pub(crate) blocked: Option<Blocked>,
 }
@@ -136,6 +136,11 @@ impl Streams {
 
     pub(crate) fn active(&self) -> u32 {
         self.active
+    }
+
+    /// Those that linger included.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

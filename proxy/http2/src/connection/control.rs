@@ -115,9 +115,10 @@ impl Connection {
         if stream.is_done() {
             return self.ignored();
         }
-        if self.role == Role::Server && stream.sending != Phase::Done && !self.budgets.resets.take() {
+        if self.role == Role::Server && stream.sending == Phase::Head && !self.budgets.resets.take() {
             return Err(Violation::Flood(Flood::Resets).into());
         }
+        self.budgets.earn_by_reset(&self.config.limits);
         self.take_out(key);
         Ok(Step::Event(Event::Reset { stream: key, code: ErrorCode(frame::number(payload)), cause: Cause::Peer }))
     }

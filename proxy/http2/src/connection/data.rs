@@ -76,6 +76,9 @@ impl Connection {
             }
         }
         stream.held += content;
+        if content > 0 {
+            self.budgets.earn_by_data(&self.config.limits);
+        }
         let overhead = header.length - content;
         if overhead > 0
             && !end

@@ -16,7 +16,7 @@ pub(super) struct Block {
     end: bool,
     depends_on_itself: bool,
     octets: Vec<u8>,
-    continuations: u8,
+    continuations: u16,
 }
 
 impl Block {
@@ -81,7 +81,7 @@ impl Connection {
         fields: &mut Fields,
     ) -> Result<Step<'b>, Fault> {
         let mut block = self.block.take().ok_or(Violation::StrayContinuation)?;
-        block.continuations += 1;
+        block.continuations = block.continuations.saturating_add(1);
         block.octets.extend_from_slice(payload);
         let limits = &self.config.limits;
         if block.continuations > limits.continuations || block.octets.len() > limits.block_bytes as usize {
@@ -134,22 +134,27 @@ impl Connection {
         if opening.depends_on_itself {
             return Err(opening.fault(Violation::SelfDependency(id)));
         }
-        if self.streams.active() >= self.config.limits.concurrent_streams {
-            return Err(opening.fault(Violation::TooManyStreams(self.config.limits.concurrent_streams)));
+        let limit = self.config.limits.concurrent_streams;
+        // Streams that have ended linger while their DATA is held.
+        if self.streams.active() >= limit || self.streams.len() >= limit.saturating_mul(2) as usize {
+            return Err(opening.fault(Violation::TooManyStreams(limit)));
         }
         if fields.exceeded().is_some() {
             return self.answer_431(id, end);
         }
-        let layout =
+        let mut layout =
             head::check_request(fields, self.config.extended_connect).map_err(|what| opening.malformed(what))?;
-        let expected = if layout.kind.tunnel { None } else { layout.content_length };
+        if layout.kind.tunnel {
+            layout.content_length = None;
+        }
+        let expected = layout.content_length;
         if end && expected.is_some_and(|length| length > 0) {
             return Err(opening.malformed(Malformed::BodyLength));
         }
         let stream = self.streams.insert(Stream {
             receiving: if end { Phase::Done } else { Phase::Body },
             expected,
-            answers_head: layout.kind.head,
+            bodiless: layout.kind.head,
             tunnel: layout.kind.tunnel,
             ..self.new_stream(id)
         });
@@ -166,7 +171,7 @@ impl Connection {
             allowed: Allowed::new(self.peer.initial_window_size),
             held: 0,
             expected: None,
-            answers_head: false,
+            bodiless: false,
             tunnel: false,
             interim_responses: 0,
             blocked: None,
@@ -201,7 +206,7 @@ impl Connection {
         if let Some(exceeded) = fields.exceeded() {
             return Err(opening.fault(Violation::Flood(Flood::Fields(exceeded))));
         }
-        let layout = head::check_response(fields).map_err(|what| opening.malformed(what))?;
+        let mut layout = head::check_response(fields).map_err(|what| opening.malformed(what))?;
         if layout.status < 200 {
             if end {
                 return Err(opening.malformed(Malformed::InterimEnd));
@@ -213,13 +218,13 @@ impl Connection {
             return Ok(Step::Head(Decoded::Interim { stream: key, layout }));
         }
         // RFC 9110 section 6.4.1: these have no body, whatever length they declare.
-        let bodiless = stream.answers_head || matches!(layout.status, 204 | 304);
+        stream.bodiless |= matches!(layout.status, 204 | 304);
         stream.tunnel &= layout.status < 300;
-        stream.expected = match (bodiless, stream.tunnel) {
-            (true, _) => Some(0),
-            (_, true) => None,
-            _ => layout.content_length,
-        };
+        if stream.tunnel {
+            // Section 8.5: what is said of a length there has no meaning.
+            layout.content_length = None;
+        }
+        stream.expected = if stream.bodiless { Some(0) } else { layout.content_length };
         if end && stream.expected.is_some_and(|length| length > 0) {
             return Err(opening.malformed(Malformed::BodyLength));
         }

@@ -8,6 +8,9 @@ use crate::head::{Request, RequestLayout, Response, ResponseLayout};
 use crate::hpack::Fields;
 use crate::stream::Key;
 
+/// Octets of answers that may wait however small the output is.
+const LEAST_ANSWERS: usize = 128;
+
 /// What the next octets of the input are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
@@ -86,7 +89,7 @@ impl Connection {
             None => {}
         }
         loop {
-            if self.output.answers() > self.config.limits.buffered_output as usize / 4 {
+            if self.output.answers() > (self.config.limits.buffered_output as usize / 4).max(LEAST_ANSWERS) {
                 return Err(self.fail(Violation::Flood(Flood::Output)));
             }
             let step = match self.step(input, fields) {
@@ -206,6 +209,10 @@ impl Connection {
         self.output.rst_stream(id, code);
         self.resets.add(id);
         let Some(stream) = key else { return Ok(Step::Again) };
+        if self.streams.get(stream).is_some_and(|stream| stream.is_done()) {
+            // The caller knows it as ended.
+            return Ok(Step::Again);
+        }
         self.take_out(stream);
         Ok(Step::Event(Event::Reset { stream, code, cause: Cause::Violation(violation) }))
     }

@@ -33,7 +33,7 @@ impl Connection {
             (b":path", head.path),
             (b":protocol", head.protocol),
         ];
-        let mut writer = HeadWriter::begin(self, Target::Request { answers_head: head.method == b"HEAD", tunnel });
+        let mut writer = HeadWriter::begin(self, Target::Request { bodiless: head.method == b"HEAD", tunnel });
         for (name, value) in pseudo {
             if let Some(value) = value {
                 writer.pseudo(name, value);
@@ -51,7 +51,7 @@ impl Connection {
         if !(200..1_000).contains(&status) {
             return Err(Refused::Status(status));
         }
-        self.begin_response(stream, status, Target::Response(stream))
+        self.begin_response(stream, status, Target::Response(stream, status))
     }
 
     /// Begins an interim response (RFC 9110 section 15.2), of which there may be several before the final one.
@@ -98,12 +98,13 @@ impl Connection {
     /// the message if all of `bytes` was taken.
     ///
     /// # Errors
-    /// [`Refused::Gone`], or [`Refused::OutOfOrder`] before the head and after the end.
+    /// [`Refused::Gone`], or [`Refused::OutOfOrder`] before the head, after the end, and for a body where there can be
+    /// none: to HEAD, with 204 and 304 (RFC 9110 section 6.4.1).
     pub fn send(&mut self, stream: Key, bytes: &[u8], end: bool) -> Result<usize, Refused> {
         let room = (self.config.limits.buffered_output as usize).saturating_sub(self.output.len());
-        let key = stream;
+        let (key, responds) = (stream, self.role == Role::Server);
         let stream = self.streams.get(key).ok_or(Refused::Gone)?;
-        if stream.sending != Phase::Body {
+        if stream.sending != Phase::Body || (responds && stream.bodiless && !bytes.is_empty()) {
             return Err(Refused::OutOfOrder);
         }
         let id = stream.id;
@@ -127,10 +128,10 @@ impl Connection {
             self.block_on(key, by);
             // A peer that lets us send by crumbs does not earn more WINDOW_UPDATE by it (CVE-2019-9511).
             if by == Blocked::Output || taken >= CRUMB {
-                self.earn_window_updates();
+                self.budgets.earn_by_data(&self.config.limits);
             }
         } else {
-            self.earn_window_updates();
+            self.budgets.earn_by_data(&self.config.limits);
         }
         self.write_data(id, &bytes[..taken], ends);
         if ends {
@@ -144,17 +145,12 @@ impl Connection {
         while bytes.len() > DATA_LEN {
             let (piece, rest) = bytes.split_at(DATA_LEN);
             self.output.frame(Kind::Data, 0, id, piece);
-            self.earn_window_updates();
+            self.budgets.earn_by_data(&self.config.limits);
             bytes = rest;
         }
         if !bytes.is_empty() || end {
             self.output.frame(Kind::Data, if end { frame::END_STREAM } else { 0 }, id, bytes);
         }
-    }
-
-    #[inline]
-    fn earn_window_updates(&mut self) {
-        self.budgets.window_updates.give(10, self.config.limits.window_updates);
     }
 
     /// The next stream that was refused room and has it now, each once, first come, first served. To be asked until it
@@ -206,8 +202,10 @@ impl Connection {
         let (id, done) = (state.id, state.is_done());
         self.take_out(stream);
         if !done {
-            self.output.rst_stream(id, code);
+            // Not an answer: the peer has no part in how many there are. What it sent before it knew may still come.
+            self.output.frame(Kind::RstStream, 0, id, &code.0.to_be_bytes());
             self.resets.add(id);
+            self.budgets.earn_by_reset(&self.config.limits);
         }
     }
 

@@ -24,10 +24,11 @@ pub struct HeadWriter<'c> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Target {
     Request {
-        answers_head: bool,
+        bodiless: bool,
         tunnel: bool,
     },
-    Response(Key),
+    /// With its status.
+    Response(Key, u16),
     Interim(Key),
     Trailers(Key),
     /// Nothing any more.
@@ -183,16 +184,17 @@ impl Connection {
             _ => end,
         };
         let key = match target {
-            Target::Request { answers_head, tunnel } => {
+            Target::Request { bodiless, tunnel } => {
                 self.last_stream = if self.last_stream == 0 { 1 } else { self.last_stream + 2 };
-                let stream = Stream { answers_head, tunnel, ..self.new_stream(self.last_stream) };
+                let stream = Stream { bodiless, tunnel, ..self.new_stream(self.last_stream) };
                 self.streams.insert(stream)
             }
-            Target::Response(key) | Target::Interim(key) | Target::Trailers(key) => key,
+            Target::Response(key, _) | Target::Interim(key) | Target::Trailers(key) => key,
             Target::Finished => unreachable!("a head is completed once"),
         };
         let stream = self.streams.get(key).expect("the writer has the connection to itself");
         let id = stream.id;
+        stream.bodiless |= matches!(target, Target::Response(_, 204 | 304));
         stream.sending = match target {
             Target::Interim(_) => Phase::Head,
             _ if end => Phase::Done,

@@ -42,11 +42,11 @@ pub(crate) fn check_request_head(head: &RequestHead<'_>) -> Result<MethodKind, M
         return Err(Malformed::PseudoValue(":method"));
     }
     let connect = head.method == b"CONNECT";
-    let kind = MethodKind { head: head.method == b"HEAD", tunnel: connect && head.protocol.is_none() };
+    let kind = MethodKind { head: head.method == b"HEAD", tunnel: connect };
     if head.authority.is_some_and(|authority| authority.is_empty() || !is_authority(authority)) {
         return Err(Malformed::PseudoValue(":authority"));
     }
-    if kind.tunnel {
+    if connect && head.protocol.is_none() {
         let alone = head.scheme.is_none() && head.path.is_none() && head.authority.is_some();
         return if alone { Ok(kind) } else { Err(Malformed::Connect) };
     }

@@ -212,7 +212,7 @@ fn an_extended_connect_has_a_protocol_and_all_the_rest() {
         [(b":method", method), (b":protocol", protocol), others[0], others[1], others[2]]
     }
     let good = extended(b"CONNECT", b"websocket");
-    assert!(request(&good).is_ok_and(|layout| !layout.kind.tunnel));
+    assert!(request(&good).is_ok_and(|layout| layout.kind.tunnel));
     assert_eq!(check_request(&decoded(&good), false).err(), Some(Malformed::PseudoUnknown), "not enabled");
     assert!(request(&extended(b"GET", b"websocket")).is_err(), "RFC 8441 section 4: of CONNECT only");
     for absent in [2, 3] {

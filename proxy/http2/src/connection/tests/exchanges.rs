@@ -143,3 +143,90 @@ fn answers_to_our_own_pings_are_no_flood_and_others_are_ignored() {
     client.output.frame(Kind::Ping, frame::ACK, 0, b"not-sent");
     assert_eq!(pass(&mut client, &mut server), [""; 0]);
 }
+
+#[test]
+fn drained_again_a_server_does_not_wait_for_the_answer_to_its_ping() {
+    let (_, mut server) = pair(Config::default());
+    server.drain();
+    let first = server.output().len();
+    server.drain();
+    assert!(server.output().len() > first && server.is_finished());
+}
+
+#[test]
+fn slow_readers_do_not_keep_the_shared_window_from_the_others() {
+    let (mut client, mut server) = pair(Config::default());
+    let [slow, slower, fast] = [(); 3].map(|()| client.open(&get(b"/")).unwrap().finish(false).unwrap());
+    let body = vec![b'x'; 200 << 10];
+    for held in [slow, slower] {
+        assert_eq!(client.send(held, &body, false), Ok(body.len()));
+        pass(&mut client, &mut server);
+    }
+    let theirs = server.streams.find(5).expect("the third stream");
+    for _ in 0..100 {
+        assert_eq!(client.send(fast, &body[..100 << 10], false), Ok(100 << 10));
+        pass(&mut client, &mut server);
+        server.release(theirs, 100 << 10);
+        pass(&mut server, &mut client);
+    }
+}
+
+#[test]
+fn a_response_that_has_no_body_takes_none() {
+    for (method, status) in [(&b"HEAD"[..], 200), (b"GET", 204), (b"GET", 304)] {
+        let (mut client, mut server) = pair(Config::default());
+        client.open(&RequestHead { method, ..get(b"/") }).unwrap().finish(true).unwrap();
+        pass(&mut client, &mut server);
+        let theirs = newest(&server);
+        server.respond(theirs, status).unwrap().finish(false).unwrap();
+        assert_eq!(server.send(theirs, b"body", true), Err(Refused::OutOfOrder), "{status}");
+        assert_eq!(server.send(theirs, b"", true), Ok(0));
+    }
+}
+
+#[test]
+fn the_tunnel_of_an_extended_connect_has_no_length() {
+    let (mut client, mut server) = pair(Config::default());
+    let head = RequestHead { method: b"CONNECT", protocol: Some(b"websocket"), ..get(b"/") };
+    let mut writer = client.open(&head).unwrap();
+    writer.field(b"content-length", b"0");
+    let ours = writer.finish(false).unwrap();
+    client.send(ours, b"there", false).unwrap();
+    assert_eq!(pass(&mut client, &mut server)[1..], ["data 5"]);
+    let mut writer = server.respond(newest(&server), 200).unwrap();
+    writer.field(b"content-length", b"0");
+    let theirs = writer.finish(false).unwrap();
+    server.send(theirs, b"and back", false).unwrap();
+    assert_eq!(pass(&mut server, &mut client), ["response 200", "data 8"]);
+}
+
+#[test]
+fn a_late_frame_on_a_stream_that_ended_is_nothing_to_its_caller() {
+    let (mut client, mut server) = pair(Config::default());
+    let ours = client.open(&get(b"/")).unwrap().finish(false).unwrap();
+    client.send(ours, b"held", true).unwrap();
+    pass(&mut client, &mut server);
+    server.respond(newest(&server), 200).unwrap().finish(true).unwrap();
+    client.output.window_update(1, 0);
+    assert_eq!(pass(&mut client, &mut server), [""; 0]);
+}
+
+#[test]
+fn honest_peers_that_measure_and_cancel_are_no_flood() {
+    let (mut client, mut server) = pair(Config::default());
+    for _ in 0..3_000 {
+        // A PING with each piece of a body, and with each stream that a deadline ends.
+        let ours = client.open(&get(b"/")).unwrap().finish(false).unwrap();
+        client.send(ours, b"a message", false).unwrap();
+        client.ping([1; 8]);
+        let words = pass(&mut client, &mut server);
+        assert_eq!(words.len(), 2, "{words:?}");
+        let theirs = newest(&server);
+        server.respond(theirs, 200).unwrap().finish(false).unwrap();
+        pass(&mut server, &mut client);
+        client.reset(ours, ErrorCode::CANCEL);
+        client.ping([2; 8]);
+        assert_eq!(pass(&mut client, &mut server), ["reset CANCEL by Peer"]);
+        pass(&mut server, &mut client);
+    }
+}

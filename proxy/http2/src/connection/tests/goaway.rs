@@ -17,7 +17,6 @@ fn a_server_drains_in_two_steps_and_serves_what_was_on_its_way() {
     feed(&mut server, &request(1, true));
     let first = newest(&server);
     server.drain();
-    server.drain();
     let pong = answer_to_ping(server.output());
     assert_eq!(sent(&mut server), ["GOAWAY 2147483647 NO_ERROR", "PING"]);
     assert!(server.is_closing() && !server.is_finished());
