@@ -74,6 +74,8 @@ pub struct Pipe {
     pub arrived: Vec<u8>,
     /// For cutting what passes into frames: bytes of one that is not whole.
     partial: Vec<u8>,
+    /// That frame is DATA and was counted already.
+    is_charged: bool,
     /// The window of the connection in this direction, as both ends must see it.
     pub window: i64,
 }

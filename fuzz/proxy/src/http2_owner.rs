@@ -40,6 +40,8 @@ struct Known {
     waits: bool,
     /// Its key is stale.
     is_gone: bool,
+    /// It answers HEAD.
+    is_bodiless: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +128,9 @@ impl Owner {
                 assert!(is_server && self.known.iter().all(|known| known.key != *stream), "a key is used again");
                 self.transcript.push(format!("request {} {:?} {end}", head.method().escape_ascii(), head.path()));
                 assert!(head.fields().all(|field| !field.is_pseudo()));
-                self.known.push(Known::new(*stream, if *end { Phase::Done } else { Phase::Body }));
+                let receiving = if *end { Phase::Done } else { Phase::Body };
+                let is_bodiless = head.method() == b"HEAD";
+                self.known.push(Known { is_bodiless, ..Known::new(*stream, receiving) });
             }
             Event::Response { stream, head, end } => {
                 assert!(!is_server && (200..600).contains(&head.status()));
@@ -298,6 +302,7 @@ impl Owner {
         let done = self.connection.send(known.key, &vec![b'y'; length], end);
         match known.refusal(Phase::Body) {
             Some(refused) => assert_eq!(done, Err(refused)),
+            None if known.is_bodiless && length > 0 => assert_eq!(done, Err(Refused::OutOfOrder)),
             None => {
                 let taken = done.expect("a body in its place");
                 assert!(taken <= length.min((TIGHT.buffered_output as usize).saturating_sub(before)));
@@ -399,7 +404,7 @@ impl Owner {
 
 impl Known {
     fn new(key: Key, receiving: Phase) -> Self {
-        Self { key, sending: Phase::Head, receiving, held: 0, waits: false, is_gone: false }
+        Self { key, sending: Phase::Head, receiving, held: 0, waits: false, is_gone: false, is_bodiless: false }
     }
 
     fn is_done(&self) -> bool {

@@ -23,7 +23,7 @@ const LIMITS: Limits = Limits {
     empty_frames: u32::MAX,
     window_updates: u32::MAX,
     ignored_frames: u32::MAX,
-    interim_responses: u8::MAX,
+    interim_responses: u16::MAX,
     buffered_output: 30_000,
 };
 /// Longer scripts take longer, and show nothing more.

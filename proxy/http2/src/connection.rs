@@ -9,7 +9,7 @@ use crate::frame::{self, Kind};
 use crate::hpack;
 use crate::limits::{Budgets, Config};
 use crate::output::Output;
-use crate::stream::{Key, Stream, Streams};
+use crate::stream::{Key, Phase, Stream, Streams};
 
 mod control;
 mod data;
@@ -47,6 +47,8 @@ pub struct Connection {
     allowed: Allowed,
     /// Streams that wait for the connection's window or for room in the output, first come, first served.
     queue: VecDeque<Key>,
+    /// The stream that was named last, whose turn it is.
+    turn: Option<Key>,
     peer: PeerSettings,
     settings_unacknowledged: u32,
     /// Of the caller's.
@@ -136,6 +138,7 @@ impl Connection {
             granted_to_new_streams: config.windows.stream.max(frame::DEFAULT_WINDOW),
             allowed: Allowed::new(frame::DEFAULT_WINDOW),
             queue: VecDeque::new(),
+            turn: None,
             peer: PeerSettings::default(),
             settings_unacknowledged: 1,
             pings_unanswered: 0,
@@ -188,8 +191,8 @@ impl Connection {
         self.may_open().is_ok()
     }
 
-    /// Whether no stream can be opened any more, now or later: GOAWAY of either side, a failed connection, or no
-    /// identifier left.
+    /// Whether the connection comes to its end: GOAWAY of either side, a failed connection, or no identifier left. A
+    /// client opens no stream on it any more; a server still serves what it is sent.
     pub fn is_closing(&self) -> bool {
         self.end.is_some()
             || self.going != Going::No
@@ -306,6 +309,16 @@ impl Connection {
         }
     }
 
+    /// The peer does not want the rest of a message whose answer it has sent whole.
+    fn end_sending(&mut self, key: Key) {
+        let Some(stream) = self.streams.get(key) else { return };
+        stream.sending = Phase::Done;
+        if stream.blocked.take().is_some() {
+            self.queue.retain(|&queued| queued != key);
+        }
+        self.ended(key);
+    }
+
     /// Takes a stream out before its time, and gives back what its DATA took from the connection's window.
     fn take_out(&mut self, key: Key) {
         if let Some(stream) = self.remove(key) {
@@ -328,6 +341,11 @@ impl Connection {
         }
     }
 
+    /// How long the output may be for a head to go out: DATA of one stream does not hold up the heads of others.
+    fn room_for_heads(&self) -> usize {
+        self.config.limits.buffered_output as usize * 2
+    }
+
     fn may_open(&self) -> Result<(), Refused> {
         if self.role != Role::Client {
             Err(Refused::Role)
@@ -335,7 +353,7 @@ impl Connection {
             Err(Refused::Closing)
         } else if self.streams.active() >= self.peer.max_concurrent_streams {
             Err(Refused::StreamLimit(self.peer.max_concurrent_streams))
-        } else if self.output.len() >= self.config.limits.buffered_output as usize {
+        } else if self.output.len() >= self.room_for_heads() {
             Err(Refused::OutputFull)
         } else {
             Ok(())

@@ -253,9 +253,6 @@ pub enum Malformed {
     #[error("a body that is not as long as its Content-Length")]
     BodyLength,
     /// Section 8.1.
-    #[error("a body where there can be none")]
-    UnexpectedBody,
-    /// Section 8.1.
     #[error("trailers that do not end the stream")]
     TrailersWithoutEnd,
     /// Section 8.1.
@@ -358,8 +355,8 @@ pub enum Refused {
     /// No stream can be opened any more: GOAWAY, a failed connection, or no identifier left. Take another connection.
     #[error("no stream can be opened on this connection any more")]
     Closing,
-    /// The output holds as much as it may. Write it; [`next_writable`](crate::Connection::next_writable) names the
-    /// stream then.
+    /// The output holds as much as it may. Write it; [`next_writable`](crate::Connection::next_writable) then names a
+    /// stream that is open, and [`can_open`](crate::Connection::can_open) tells for a new one.
     #[error("the output is full")]
     OutputFull,
     /// A field that no message may carry; the name or the value is at fault.

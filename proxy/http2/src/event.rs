@@ -52,7 +52,8 @@ pub enum Event<'f, 'b> {
         /// The fields, none of them a pseudo-header field.
         fields: &'f Fields,
     },
-    /// The stream ended before its time. Its key is stale already, what was held of its body is given back.
+    /// The stream ended before its time. Its key is stale already, and what was held of its body is given back; but a
+    /// response that was received whole stays good (RFC 9113 section 8.1), and is to be released as ever.
     Reset {
         /// The stream that was.
         stream: Key,

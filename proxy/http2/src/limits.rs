@@ -87,7 +87,7 @@ pub struct Limits {
     pub ignored_frames: u32,
     /// Interim (1xx) responses to one request. Default: 16.
     pub interim_responses: u16,
-    /// Octets of output that wait for the peer to read them. At this mark heads and DATA have to wait
+    /// Octets of output that wait for the peer to read them. At this mark DATA has to wait, at twice as much heads
     /// ([`Refused::OutputFull`](crate::Refused::OutputFull)). Besides, a quarter as much, and at least 128 octets, may
     /// wait that answers the peer's own frames; beyond it the connection ends (CVE-2019-9517). Default: 256 KiB.
     pub buffered_output: u32,

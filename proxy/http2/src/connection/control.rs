@@ -38,9 +38,14 @@ impl Connection {
             self.output.answer(Kind::Ping, frame::ACK, 0, &payload);
             return Ok(Step::Again);
         }
-        if payload == DRAIN_PING && self.going == Going::Announced {
-            self.drained_announcement();
-            return Ok(Step::Again);
+        match self.going {
+            Going::Announced if payload == DRAIN_PING => {
+                self.drained_announcement();
+                return Ok(Step::Again);
+            }
+            // It was not waited for any longer.
+            Going::Final { .. } if payload == DRAIN_PING => return self.ignored(),
+            _ => {}
         }
         match self.pings_unanswered.checked_sub(1) {
             Some(left) => {
@@ -115,11 +120,17 @@ impl Connection {
         if stream.is_done() {
             return self.ignored();
         }
+        let has_response = self.role == Role::Client && stream.receiving == Phase::Done;
         if self.role == Role::Server && stream.sending == Phase::Head && !self.budgets.resets.take() {
             return Err(Violation::Flood(Flood::Resets).into());
         }
         self.budgets.earn_by_reset(&self.config.limits);
-        self.take_out(key);
+        if has_response {
+            // Section 8.1: what was received of the response is not discarded, and still held.
+            self.end_sending(key);
+        } else {
+            self.take_out(key);
+        }
         Ok(Step::Event(Event::Reset { stream: key, code: ErrorCode(frame::number(payload)), cause: Cause::Peer }))
     }
 

@@ -103,12 +103,13 @@ impl Connection {
     pub fn send(&mut self, stream: Key, bytes: &[u8], end: bool) -> Result<usize, Refused> {
         let room = (self.config.limits.buffered_output as usize).saturating_sub(self.output.len());
         let (key, responds) = (stream, self.role == Role::Server);
+        let waits = self.waits_behind_others(key);
         let stream = self.streams.get(key).ok_or(Refused::Gone)?;
         if stream.sending != Phase::Body || (responds && stream.bodiless && !bytes.is_empty()) {
             return Err(Refused::OutOfOrder);
         }
         let id = stream.id;
-        let (own, shared) = (stream.allowed.octets(), self.allowed.octets());
+        let (own, shared) = (stream.allowed.octets(), if waits { 0 } else { self.allowed.octets() });
         let taken = bytes.len().min(own.min(shared) as usize).min(room);
         let octets = u32::try_from(taken).expect("a window is below 2^31");
         let ends = end && taken == bytes.len();
@@ -153,9 +154,40 @@ impl Connection {
         }
     }
 
+    /// How much [`send`](Self::send) would take now. If nothing, the stream waits, and
+    /// [`next_writable`](Self::next_writable) names it: so a caller need not read its source before there is room.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn sendable(&mut self, stream: Key) -> Result<usize, Refused> {
+        let room = (self.config.limits.buffered_output as usize).saturating_sub(self.output.len());
+        let shared = if self.waits_behind_others(stream) { 0 } else { self.allowed.octets() };
+        let state = self.streams.get(stream).ok_or(Refused::Gone)?;
+        if state.sending != Phase::Body {
+            return Err(Refused::OutOfOrder);
+        }
+        let own = state.allowed.octets();
+        let by = match (own, shared) {
+            (0, _) => Blocked::Window,
+            (_, 0) => Blocked::Connection,
+            _ => Blocked::Output,
+        };
+        let sendable = room.min(own.min(shared) as usize);
+        if sendable == 0 {
+            self.block_on(stream, by);
+        }
+        Ok(sendable)
+    }
+
+    /// Whether others wait for what this stream would take, so that it has to wait behind them.
+    fn waits_behind_others(&self, key: Key) -> bool {
+        self.turn != Some(key) && self.queue.front().is_some_and(|&first| first != key)
+    }
+
     /// The next stream that was refused room and has it now, each once, first come, first served. To be asked until it
     /// returns `None` after each round of [`receive`](Self::receive) and after [`wrote`](Self::wrote).
     pub fn next_writable(&mut self) -> Option<Key> {
+        self.turn = None;
         if self.queue.is_empty() || self.output.len() >= self.config.limits.buffered_output as usize {
             return None;
         }
@@ -171,6 +203,7 @@ impl Connection {
                 && stream.blocked.take().is_some()
                 && stream.sending != Phase::Done
             {
+                self.turn = Some(key);
                 return Some(key);
             }
         }
@@ -202,8 +235,12 @@ impl Connection {
         let (id, done) = (state.id, state.is_done());
         self.take_out(stream);
         if !done {
-            // Not an answer: the peer has no part in how many there are. What it sent before it knew may still come.
-            self.output.frame(Kind::RstStream, 0, id, &code.0.to_be_bytes());
+            match self.role {
+                // The peer chose how many streams there are to reset, and may not read that they were.
+                Role::Server => self.output.rst_stream(id, code),
+                Role::Client => self.output.frame(Kind::RstStream, 0, id, &code.0.to_be_bytes()),
+            }
+            // What it sent before it knew may still come.
             self.resets.add(id);
             self.budgets.earn_by_reset(&self.config.limits);
         }
@@ -211,7 +248,7 @@ impl Connection {
 
     /// Whether a head may go out; if not, its stream waits.
     fn room(&mut self, key: Key) -> Result<(), Refused> {
-        if self.output.len() < self.config.limits.buffered_output as usize {
+        if self.output.len() < self.room_for_heads() {
             return Ok(());
         }
         self.block_on(key, Blocked::Output);

@@ -56,10 +56,13 @@ impl Connection {
         if first {
             self.peer.max_concurrent_streams = u32::MAX;
         }
+        // The windows of all streams follow once, however often the frame names their size.
+        let before = self.peer.initial_window_size;
         for setting in payload.chunks_exact(6) {
             let id = u16::from_be_bytes([setting[0], setting[1]]);
             self.apply_setting(id, frame::number(&setting[2..]))?;
         }
+        self.adjust_windows(before)?;
         self.output.answer(frame::Kind::Settings, frame::ACK, 0, &[]);
         Ok(())
     }
@@ -70,7 +73,7 @@ impl Connection {
             frame::ENABLE_PUSH if value > 1 || (value == 1 && self.role == Role::Client) => return wrong,
             frame::MAX_CONCURRENT_STREAMS => self.peer.max_concurrent_streams = value,
             frame::INITIAL_WINDOW_SIZE if value > frame::MAX_31_BITS => return wrong,
-            frame::INITIAL_WINDOW_SIZE => self.adjust_windows(value)?,
+            frame::INITIAL_WINDOW_SIZE => self.peer.initial_window_size = value,
             frame::MAX_FRAME_SIZE if !(frame::DEFAULT_MAX_FRAME_SIZE..1 << 24).contains(&value) => return wrong,
             frame::MAX_FRAME_SIZE => self.peer.max_frame_size = value,
             frame::MAX_HEADER_LIST_SIZE => self.peer.max_header_list_size = value,
@@ -85,8 +88,11 @@ impl Connection {
     }
 
     /// Section 6.9.2: a new initial size changes the window of every stream.
-    fn adjust_windows(&mut self, now: u32) -> Result<(), Violation> {
-        let before = std::mem::replace(&mut self.peer.initial_window_size, now);
+    fn adjust_windows(&mut self, before: u32) -> Result<(), Violation> {
+        let now = self.peer.initial_window_size;
+        if now == before {
+            return Ok(());
+        }
         let (mut fits, queue) = (true, &mut self.queue);
         self.streams.each(|key, stream| {
             fits &= stream.allowed.adjust(before, now);

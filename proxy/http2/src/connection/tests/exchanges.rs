@@ -151,6 +151,16 @@ fn drained_again_a_server_does_not_wait_for_the_answer_to_its_ping() {
     let first = server.output().len();
     server.drain();
     assert!(server.output().len() > first && server.is_finished());
+    let mut client = Connection::client(Config::default());
+    client.open(&get(b"/")).unwrap().finish(true).unwrap();
+    let (mut client, mut server) = (client, Connection::server(Config::default()));
+    pass(&mut client, &mut server);
+    server.ping(*b"how-long");
+    server.drain();
+    server.drain();
+    let words = pass(&mut server, &mut client);
+    assert_eq!(words, ["settings", "goaway 2147483647 NO_ERROR", "goaway 1 NO_ERROR"]);
+    assert_eq!(pass(&mut client, &mut server), ["pong"], "the PING of the drain is nobody else's");
 }
 
 #[test]
@@ -229,4 +239,40 @@ fn honest_peers_that_measure_and_cancel_are_no_flood() {
         assert_eq!(pass(&mut client, &mut server), ["reset CANCEL by Peer"]);
         pass(&mut server, &mut client);
     }
+}
+
+#[test]
+fn a_stream_that_waits_is_not_overtaken() {
+    let (mut client, mut server) = pair(Config::default());
+    let [first, second, third] = [(); 3].map(|()| client.open(&get(b"/")).unwrap().finish(false).unwrap());
+    assert!(client.send(first, &vec![b'x'; 256 << 10], false).unwrap() > 200_000);
+    // Known before anything was read from the source.
+    assert_eq!(client.sendable(second), Ok(0));
+    pass(&mut client, &mut server);
+
+    assert_eq!(client.send(third, b"later", false), Ok(0), "the second waits already");
+    while let Some(key) = client.next_writable() {
+        if key == second {
+            assert_eq!(client.sendable(second), Ok(256 << 10));
+            assert_eq!(client.send(second, b"first", false), Ok(5));
+        } else if key == third {
+            assert_eq!(client.send(third, b"later", false), Ok(5));
+        }
+    }
+    assert_eq!(pass(&mut client, &mut server), ["data 5", "data 5"]);
+}
+
+#[test]
+fn a_response_that_came_whole_is_kept_though_the_rest_of_the_request_is_not_wanted() {
+    let (mut client, mut server) = pair(Config::default());
+    let ours = client.open(&get(b"/")).unwrap().finish(false).unwrap();
+    pass(&mut client, &mut server);
+    let theirs = newest(&server);
+    server.respond(theirs, 200).unwrap().finish(false).unwrap();
+    server.send(theirs, b"enough", true).unwrap();
+    server.reset(theirs, ErrorCode::NO_ERROR);
+    assert_eq!(pass(&mut server, &mut client), ["response 200", "data 6 end", "reset NO_ERROR by Peer"]);
+    assert_eq!((client.active_streams(), client.streams.len()), (0, 1));
+    client.release(ours, 6);
+    assert_eq!(client.streams.len(), 0);
 }

@@ -11,22 +11,25 @@ fn with(limits: Limits) -> Config {
 }
 
 #[test]
-fn heads_and_data_wait_while_the_output_is_full() {
+fn data_waits_while_the_output_is_full_and_heads_at_twice_as_much() {
     let mut server = server(with(Limits { buffered_output: 1_000, ..Limits::default() }));
-    feed(&mut server, &[request(1, true), request(3, true)].concat());
-    let second = newest(&server);
-    let first = server.streams.find(1).unwrap();
+    feed(&mut server, &[request(1, true), request(3, true), request(5, true)].concat());
+    let [first, second, third] = [1, 3, 5].map(|id| server.streams.find(id).unwrap());
     server.respond(first, 200).unwrap().finish(false).unwrap();
     let taken = server.send(first, &[b'x'; 5_000], true).unwrap();
     assert!(taken < 1_000 && server.output().len() >= 1_000, "{taken}");
-    assert_eq!(server.respond(second, 200).err(), Some(Refused::OutputFull));
     assert_eq!(server.send(first, b"more", false), Ok(0));
+    // The download of one does not hold up the head of another.
+    let mut head = server.respond(second, 200).unwrap();
+    head.field(b"x", &[b'v'; 1_000]);
+    head.finish(true).unwrap();
+    assert_eq!(server.respond(third, 200).err(), Some(Refused::OutputFull));
     assert_eq!(server.next_writable(), None);
     server.wrote(server.output().len() - 500);
     assert_eq!(server.next_writable(), Some(first));
-    assert_eq!(server.next_writable(), Some(second));
+    assert_eq!(server.next_writable(), Some(third));
     assert_eq!(server.next_writable(), None);
-    server.respond(second, 200).unwrap().finish(true).unwrap();
+    server.respond(third, 200).unwrap().finish(true).unwrap();
 }
 
 #[test]
