@@ -1,10 +1,11 @@
 //! The client's side: requests out, responses in.
 
 use crate::{
-    body::{BodyLength, Incoming, Piece, RequestMethod, Trailers},
+    body::{Incoming, Piece, Trailers},
     characters::{is_target, is_token},
     error::Error,
     exchange::{Exchange, Receiving, Role, Sending},
+    head::{BodyLength, RequestMethod},
     head::{Response, Space, section::Search},
     limits::Limits,
     misuse::Misuse,
@@ -45,6 +46,9 @@ impl Client {
     /// RFC 9112 section 3: begins a request. The request line is written at once; `target` is written as it is, with `/`
     /// in front where it is empty or a query alone. Exactly one Host must be among the fields. Nothing is begun before
     /// [`HeadWriter::end`].
+    ///
+    /// RFC 9112 section 6.1: chunks are for servers of HTTP/1.1 only. What the server behind this connection speaks is
+    /// for the caller to know, from [`Response::version`] or its configuration.
     #[inline]
     pub fn request<'a>(
         &'a mut self,
@@ -69,7 +73,7 @@ impl Client {
         if !is_token(method) {
             return Err(Misuse::Invalid { what: "method" });
         }
-        if !is_target(target) {
+        if !is_target(target) || (method == b"CONNECT" && matches!(target, [] | [b'?', ..])) {
             return Err(Misuse::Invalid { what: "target" });
         }
         let start = out.len();
@@ -161,13 +165,16 @@ impl Client {
         let exchange = &mut self.exchange;
         let is_sent = exchange.sending == Sending::Complete;
         if response.status() < 200 && response.status() != 101 {
-            self.interim_responses += 1;
+            self.interim_responses = self.interim_responses.saturating_add(1);
             let limit = self.limits.interim_responses;
             return if self.interim_responses > limit { Err(Error::TooManyInterimResponses { limit }) } else { Ok(()) };
         }
         self.interim_responses = 0;
         if response.status() == 101 && !(exchange.upgrade && is_sent) {
             return Err(Error::UnaskedUpgrade);
+        }
+        if response.status() == 101 && response.upgrade().is_none() {
+            return Err(Error::UnnamedUpgrade);
         }
         match response.body() {
             BodyLength::Tunnel => exchange.open_tunnel(),

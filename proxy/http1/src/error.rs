@@ -176,8 +176,8 @@ pub enum Error {
     /// The line of a chunk size does not end with CR LF.
     #[error("the line of a chunk size does not end with CR LF")]
     ChunkLineEnd,
-    /// A control character in a chunk extension.
-    #[error("byte {byte:#04x} in a chunk extension: control characters are not accepted")]
+    /// A byte that does not belong where it is in a chunk extension.
+    #[error("byte {byte:#04x} in a chunk extension: ';name', ';name=token' and ';name=\"text\"' are accepted")]
     ChunkExtensionByte {
         /// The byte that was found.
         byte: u8,
@@ -221,6 +221,9 @@ pub enum Error {
     /// 101 to a request that offered no upgrade, or before that request was sent as a whole.
     #[error("status 101 to a request that offered no upgrade or is not complete")]
     UnaskedUpgrade,
+    /// 101 without an Upgrade field and the connection option for it.
+    #[error("status 101 that does not say in an Upgrade field which protocol it switches to")]
+    UnnamedUpgrade,
     /// The peer closed its side in the middle of a head or of a body.
     #[error("the peer closed the connection in the middle of a message")]
     Truncated,
@@ -237,6 +240,7 @@ impl Error {
             Self::Unsolicited
             | Self::TooManyInterimResponses { .. }
             | Self::UnaskedUpgrade
+            | Self::UnnamedUpgrade
             | Self::Truncated
             | Self::NoResponse
             | Self::StatusLine
@@ -299,7 +303,7 @@ impl Error {
             Self::ValueByte { .. } => "RFC 9110 section 5.5",
             Self::ForbiddenTrailer => "RFC 9110 section 6.5.1",
             Self::TooManyConnectionOptions { .. } => "RFC 9110 section 7.6.1",
-            Self::UnaskedUpgrade => "RFC 9110 section 7.8",
+            Self::UnaskedUpgrade | Self::UnnamedUpgrade => "RFC 9110 section 7.8",
             Self::ConnectBody => "RFC 9110 section 9.3.6",
             Self::TooManyInterimResponses { .. } => "RFC 9110 section 15.2",
         }

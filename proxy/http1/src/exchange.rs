@@ -1,8 +1,9 @@
 //! One request and its response, as far as both have come: what either role may do next.
 
 use crate::{
-    body::{Incoming, Piece, RequestMethod},
+    body::{Incoming, Piece},
     error::Error,
+    head::RequestMethod,
     limits::Limits,
     misuse::Misuse,
 };
@@ -18,6 +19,8 @@ pub(crate) struct Exchange {
     pub old_peer: bool,
     /// The request offers an upgrade.
     pub upgrade: bool,
+    /// Of a server: its client waits for `100 Continue` and has sent nothing of the body.
+    pub awaits_continue: bool,
     /// No exchange follows this one.
     pub last: bool,
     /// An error or a misuse: what the peer and this side hold for true may differ.
@@ -70,6 +73,7 @@ impl Exchange {
             method: RequestMethod::Other,
             old_peer: false,
             upgrade: false,
+            awaits_continue: false,
             last: false,
             failed: false,
         }
@@ -81,9 +85,13 @@ impl Exchange {
         match &mut self.receiving {
             Receiving::Body(incoming) => {
                 let piece = incoming.next(input, limits)?;
-                if let Some(Piece::End) = piece {
-                    self.receiving = Receiving::Complete;
-                    self.settle();
+                match piece {
+                    Some(Piece::Data(_)) => self.awaits_continue = false,
+                    Some(Piece::End) => {
+                        self.receiving = Receiving::Complete;
+                        self.settle();
+                    }
+                    Some(Piece::Trailers(_)) | None => {}
                 }
                 Ok(piece)
             }
@@ -92,7 +100,8 @@ impl Exchange {
         }
     }
 
-    /// The peer breached the protocol: nothing is read any more. A server may still answer, if it has not begun to.
+    /// The peer breached the protocol: nothing is read any more. A server may still answer, if it has not begun to. What
+    /// was sent to its end stays so.
     #[cold]
     pub fn fail(&mut self) {
         self.failed = true;
@@ -100,6 +109,7 @@ impl Exchange {
         self.receiving = Receiving::Closed;
         self.sending = match self.sending {
             Sending::Head => Sending::Head,
+            Sending::Complete => Sending::Complete,
             Sending::Nothing if self.role == Role::Server => {
                 self.method = RequestMethod::Other;
                 self.old_peer = false;
@@ -110,35 +120,46 @@ impl Exchange {
         };
     }
 
-    /// The caller broke a message that the peer has a part of.
+    /// The caller broke a message that the peer has a part of: nothing is read or sent any more.
     #[cold]
     pub fn misused(&mut self, misuse: Misuse) -> Misuse {
         self.failed = true;
         self.last = true;
+        self.receiving = Receiving::Closed;
         self.sending = Sending::Closed;
         misuse
     }
 
-    /// Both directions become bytes without meaning (RFC 9110 sections 7.8 and 9.3.6).
+    /// Both directions become bytes without meaning (RFC 9110 sections 7.8 and 9.3.6); the one that the peer has closed
+    /// stays closed.
     pub fn open_tunnel(&mut self) {
         self.last = true;
         self.sending = Sending::Tunnel;
-        self.receiving = Receiving::Tunnel;
+        if !matches!(self.receiving, Receiving::Closed) {
+            self.receiving = Receiving::Tunnel;
+        }
+    }
+
+    /// Whether the peer's message was read to its end. Where the peer has closed its side without a breach, it was.
+    pub fn is_received(&self) -> bool {
+        match &self.receiving {
+            Receiving::Body(incoming) => incoming.is_read(),
+            Receiving::Complete => true,
+            Receiving::Closed => !self.failed,
+            Receiving::Nothing | Receiving::Head | Receiving::Tunnel => false,
+        }
     }
 
     /// RFC 9112 section 9.3: this side's message is complete. A request that a server did not read by then would have
     /// to be read before the next one: it ends the connection.
     pub fn sent(&mut self) {
         self.sending = Sending::Complete;
-        let is_read = match &self.receiving {
-            Receiving::Body(incoming) => incoming.is_read(),
-            _ => true,
-        };
         if self.role == Role::Server {
-            if is_read && !matches!(self.receiving, Receiving::Tunnel | Receiving::Closed) {
-                self.receiving = Receiving::Complete;
+            match self.is_received() {
+                true if matches!(self.receiving, Receiving::Body(_)) => self.receiving = Receiving::Complete,
+                true => {}
+                false => self.last = true,
             }
-            self.last |= !is_read;
         }
         self.settle();
     }

@@ -42,7 +42,7 @@
 //!         }
 //!         client::Event::Response(response) => {
 //!             let head = server.respond(&mut down, response.status(), response.reason())?;
-//!             head.forward(response.end_to_end(), |_, _| true).end(response.body().into())?;
+//!             head.forward(response.end_to_end(), |_, _| true).end((&response).into())?;
 //!         }
 //!         client::Event::Data(data) => assert_eq!(server.send(&mut down, data)?, data.len()),
 //!         client::Event::Trailers(trailers) => server.finish(&mut down, trailers.iter())?,
@@ -85,10 +85,10 @@ mod misuse;
 pub mod server;
 mod write;
 
-pub use body::{BodyLength, Trailers};
+pub use body::Trailers;
 pub use client::Client;
 pub use error::Error;
-pub use head::{FieldIter, Request, Response, Space, TargetForm, Version};
+pub use head::{BodyLength, FieldIter, Request, Response, Space, TargetForm, Version};
 pub use limits::Limits;
 pub use misuse::Misuse;
 pub use server::Server;

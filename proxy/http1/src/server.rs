@@ -1,10 +1,11 @@
 //! The server's side: requests in, responses out.
 
 use crate::{
-    body::{Incoming, Piece, RequestMethod, Trailers},
+    body::{Incoming, Piece, Trailers},
     characters::is_field_value,
     error::Error,
     exchange::{Exchange, Receiving, Role, Sending},
+    head::RequestMethod,
     head::{Request, Space, Version, section::Search},
     limits::Limits,
     misuse::Misuse,
@@ -32,7 +33,8 @@ pub enum Event<'h, 'b> {
     Data(&'b [u8]),
     /// The trailer fields, if the body has any. [`Event::End`] follows.
     Trailers(Trailers<'b>),
-    /// The end of the request, or of the tunnel. Not given any more once the response is complete.
+    /// The end of the request, or of the tunnel. Not given any more where the response was complete by then and nothing
+    /// of the request was left.
     End,
 }
 
@@ -93,7 +95,7 @@ impl Server {
             match **input {
                 [b'\r', b'\n', ..] => {
                     *input = &input[2..];
-                    self.empty_lines += 1;
+                    self.empty_lines = self.empty_lines.saturating_add(1);
                     if self.empty_lines > self.limits.leading_empty_lines {
                         return Err(Error::LeadingEmptyLines { limit: self.limits.leading_empty_lines });
                     }
@@ -128,13 +130,15 @@ impl Server {
         exchange.method = RequestMethod::of(request.method().as_bytes());
         exchange.old_peer = request.version() == Version::Http10;
         exchange.upgrade = request.upgrade().is_some();
+        exchange.awaits_continue = request.expects_continue();
         exchange.last |= !request.keep_alive();
         exchange.receiving = Receiving::Body(Incoming::new(request.body()));
         exchange.sending = Sending::Head;
     }
 
     /// RFC 9112 section 8: the client sends no more. Gives the end of a tunnel; an error in the middle of a request.
-    /// Between requests, and while a response is due, it is a clean end: nothing follows that response.
+    /// Between requests, and while a response is due, it is a clean end: nothing follows that response. Requests that
+    /// are still in the input are not answered then: to answer them, call it once they were taken.
     pub fn end_of_input(&mut self) -> Result<Option<Event<'static, 'static>>, Error> {
         let exchange = &mut self.exchange;
         match &exchange.receiving {
@@ -173,11 +177,16 @@ impl Server {
             104..200 => b"",
             _ => return Err(Misuse::Status { status }),
         };
-        self.write_status_line(out, status, reason, Head::Interim)
+        self.write_status_line(out, status, reason, Head::Interim(status))
     }
 
     /// RFC 9112 section 4: begins the response, 200 to 999, or 101 with [`HeadWriter::upgrade`]. The status line is
     /// written at once; `reason` may be empty. Nothing is taken from the exchange before [`HeadWriter::end`].
+    ///
+    /// A response that is complete before its request was read ends the connection. Its head says so where that is known
+    /// by then: it has no body, or the client waits for a `100 Continue` that it was not sent (RFC 9110 section 10.1.1).
+    /// Otherwise [`Server::close_after_response`] makes it say so. One that refuses CONNECT ends the connection too
+    /// (RFC 9931): the bytes behind CONNECT may be those of a tunnel that the client took for open.
     #[inline]
     pub fn respond<'a>(
         &'a mut self,
@@ -199,6 +208,7 @@ impl Server {
         head: Head,
     ) -> Result<HeadWriter<'a>, Misuse> {
         match self.exchange.sending {
+            Sending::Head if self.exchange.failed && matches!(head, Head::Interim(_)) => return Err(Misuse::Closed),
             Sending::Head => {}
             Sending::Closed => return Err(Misuse::Closed),
             Sending::Nothing => return Err(self.exchange.misused(Misuse::NoRequest)),

@@ -1,6 +1,6 @@
 //! The chunked transfer coding (RFC 9112 section 7.1).
 
-use super::{Piece, extension::Extension, incoming::sized, trailers::Trailers};
+use super::{Piece, extension::Extension, piece::sized, trailers::Trailers};
 use crate::{error::Error, head::section::Search, limits::Limits};
 
 /// A scanner over a chunked body. It takes each byte once, wherever the input is cut; the trailer section alone waits
@@ -107,7 +107,7 @@ impl Chunked {
         let Some(next) = extension.after(byte)? else {
             return Ok(At::SizeLf);
         };
-        self.extension_bytes += 1;
+        self.extension_bytes = self.extension_bytes.saturating_add(1);
         if self.extension_bytes > limits.chunk_extension_bytes {
             return Err(Error::ChunkExtensionsTooLong { limit: limits.chunk_extension_bytes });
         }

@@ -1,7 +1,7 @@
 //! A body on its way in: a counter or a chunk scanner over the caller's bytes.
 
-use super::{BodyLength, Trailers, chunked::Chunked};
-use crate::{error::Error, limits::Limits};
+use super::{Piece, chunked::Chunked, piece::sized};
+use crate::{error::Error, head::BodyLength, limits::Limits};
 
 /// What is still to come of a body.
 #[derive(Clone, Copy, Debug)]
@@ -9,14 +9,6 @@ pub(crate) enum Incoming {
     Sized(u64),
     Chunked(Chunked),
     UntilClose,
-}
-
-/// A part of a body.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Piece<'b> {
-    Data(&'b [u8]),
-    Trailers(Trailers<'b>),
-    End,
 }
 
 impl Incoming {
@@ -48,15 +40,6 @@ impl Incoming {
             Self::UntilClose => false,
         }
     }
-}
-
-/// RFC 9112 section 6.2: what `input` has of the bytes that are left.
-pub(super) fn sized<'b>(left: &mut u64, input: &mut &'b [u8]) -> Option<Piece<'b>> {
-    let count = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
-    let (data, rest) = input.split_at(count);
-    *input = rest;
-    *left -= count as u64;
-    (count > 0).then_some(Piece::Data(data))
 }
 
 /// RFC 9112 section 6.3, rule 8: everything.

@@ -359,3 +359,90 @@ fn what_is_forwarded_in_runs_is_what_goes_field_by_field() {
         assert_eq!(runs.sent(), single.sent(), "{dropped:b}");
     }
 }
+
+#[test]
+fn a_switch_names_its_protocol() {
+    let switched = |fields: &str| {
+        let mut peer = Peer::new();
+        let head = peer.client.request(&mut peer.out, "GET", "/").unwrap().field("Host", "a").upgrade("x");
+        head.end(Body::None).unwrap();
+        peer.events(format!("HTTP/1.1 101 \r\n{fields}\r\n").as_bytes()).map(drop)
+    };
+    assert_eq!(switched("Connection: upgrade\r\nUpgrade: x\r\n"), Ok(()));
+    for fields in ["", "Upgrade: x\r\n", "Connection: upgrade\r\n", "Connection: upgrade\r\nUpgrade: ,\r\n"] {
+        assert_eq!(switched(fields), Err(Error::UnnamedUpgrade), "{fields:?}");
+    }
+}
+
+#[test]
+fn a_request_that_was_sent_stays_so_when_the_response_breaks() {
+    let mut peer = Peer::that_sent("GET");
+    assert_eq!(peer.events(b"garbage\r\n\r\n"), Err(Error::StatusLine));
+    assert!(peer.client.is_request_complete() && peer.client.must_close());
+    let mut cut_off = Peer::new();
+    cut_off.request("PUT", Body::Sized(1)).unwrap();
+    assert_eq!(cut_off.events(b"garbage\r\n\r\n"), Err(Error::StatusLine));
+    assert!(!cut_off.client.is_request_complete());
+}
+
+#[test]
+fn connect_has_a_target() {
+    for target in ["", "?q"] {
+        let mut peer = Peer::new();
+        let refused = peer.client.request(&mut peer.out, "CONNECT", target).err();
+        assert_eq!(refused, Some(Misuse::Invalid { what: "target" }));
+    }
+}
+
+#[test]
+fn trailers_are_asked_for_where_the_sender_takes_them() {
+    let passed_on = |lines: &str| {
+        let message = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let (mut server, mut space) = (crate::Server::new(Limits::default()), Space::new());
+        let Ok(Some(crate::server::Event::Request(request))) = server.receive(&mut message.as_bytes(), &mut space)
+        else {
+            panic!("a request");
+        };
+        let mut peer = Peer::new();
+        let head = peer.client.request(&mut peer.out, "GET", "/").unwrap().forward(request.end_to_end(), |_, _| true);
+        let head = if request.accepts_trailers() { head.accept_trailers() } else { head };
+        head.end(Body::None).unwrap();
+        peer.sent().trim_start_matches("GET / HTTP/1.1\r\nHost: a\r\n").to_owned()
+    };
+    assert_eq!(passed_on("TE: gzip;q=0.5, Trailers\r\n"), "TE: trailers\r\nConnection: TE\r\n\r\n");
+    assert_eq!(passed_on("TE: gzip\r\n"), "\r\n");
+    assert_eq!(passed_on(""), "\r\n");
+    let mut last = Peer::new();
+    last.client.close_after_response();
+    let head = last.client.request(&mut last.out, "GET", "/").unwrap().field("Host", "a");
+    head.upgrade("x").accept_trailers().end(Body::None).unwrap();
+    assert!(last.sent().ends_with("Upgrade: x\r\nTE: trailers\r\nConnection: close, upgrade, TE\r\n\r\n"));
+}
+
+#[test]
+fn a_length_without_a_body_is_passed_on() {
+    let passed_on = |method: &str, response: &str| {
+        let mut peer = Peer::that_sent(method);
+        let (mut input, mut space, mut out) = (response.as_bytes(), Space::new(), Vec::new());
+        let Ok(Some(Event::Response(response))) = peer.client.receive(&mut input, &mut space) else {
+            panic!("a response");
+        };
+        let mut server = crate::Server::new(Limits::default());
+        let mut request = peer.out.as_slice();
+        while server.receive(&mut request, &mut Space::new()).expect("a request").is_some() {}
+        server.respond(&mut out, response.status(), "").unwrap().end((&response).into()).unwrap();
+        String::from_utf8(out).expect("text")
+    };
+    assert_eq!(
+        passed_on("HEAD", "HTTP/1.1 200 \r\nContent-Length: 7\r\n\r\n"),
+        "HTTP/1.1 200 \r\nContent-Length: 7\r\n\r\n"
+    );
+    assert_eq!(
+        passed_on("GET", "HTTP/1.1 304 \r\nContent-Length: 7\r\n\r\n"),
+        "HTTP/1.1 304 \r\nContent-Length: 7\r\n\r\n"
+    );
+    assert_eq!(passed_on("HEAD", "HTTP/1.1 200 \r\n\r\n"), "HTTP/1.1 200 \r\n\r\n");
+    assert_eq!(passed_on("GET", "HTTP/1.1 204 \r\nContent-Length: 7\r\n\r\n"), "HTTP/1.1 204 \r\n\r\n");
+    let chunked = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(passed_on("GET", chunked), chunked);
+}

@@ -7,6 +7,7 @@ pub(crate) mod authority;
 mod fault;
 pub(crate) mod fields;
 pub(crate) mod known;
+mod length;
 pub(crate) mod line;
 pub(crate) mod request;
 pub(crate) mod response;
@@ -19,6 +20,8 @@ pub(crate) mod target;
 mod tests;
 
 pub use fields::FieldIter;
+pub use length::BodyLength;
+pub(crate) use length::RequestMethod;
 pub use request::Request;
 pub use response::Response;
 pub use space::Space;

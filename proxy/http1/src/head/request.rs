@@ -1,7 +1,7 @@
 //! The head of a request (RFC 9112 section 3).
 
 use super::{
-    FieldIter, Space, TargetForm, Version,
+    BodyLength, FieldIter, Space, TargetForm, Version,
     authority::Authority,
     fault,
     fields::Fields,
@@ -9,7 +9,7 @@ use super::{
     survey::{NONE, Survey},
     target::Form,
 };
-use crate::{body::BodyLength, error::Error, limits::Limits};
+use crate::{error::Error, limits::Limits};
 
 /// The head of a request, borrowed from the input and the [`Space`]. It was read and checked as a whole.
 #[derive(Clone, Copy)]
@@ -24,6 +24,7 @@ pub struct Request<'h, 'b> {
     length: BodyLength,
     keep_alive: bool,
     expects_continue: bool,
+    accepts_trailers: bool,
     fields: Fields<'h, 'b>,
 }
 
@@ -76,6 +77,7 @@ impl<'h, 'b> Request<'h, 'b> {
             length,
             keep_alive: super::persists(version, survey.close, survey.keep_alive),
             expects_continue: survey.expects_continue && modern && length != BodyLength::None,
+            accepts_trailers: survey.accepts_trailers && modern,
             fields,
         })
     }
@@ -161,6 +163,12 @@ impl<'h, 'b> Request<'h, 'b> {
     /// RFC 9110 section 10.1.1: whether the client waits for `100 Continue` before it sends the body.
     pub fn expects_continue(&self) -> bool {
         self.expects_continue
+    }
+
+    /// RFC 9110 section 6.5.1: whether the client takes trailers, for itself and for those behind it: `TE: trailers`. The
+    /// connection option for it, which many leave out, is not asked for.
+    pub fn accepts_trailers(&self) -> bool {
+        self.accepts_trailers
     }
 }
 

@@ -1,11 +1,7 @@
 //! The head of a response (RFC 9112 section 4).
 
-use super::{FieldIter, Space, Version, fault, fields::Fields, space, survey::Survey};
-use crate::{
-    body::{BodyLength, RequestMethod},
-    error::Error,
-    limits::Limits,
-};
+use super::{BodyLength, FieldIter, RequestMethod, Space, Version, fault, fields::Fields, space, survey::Survey};
+use crate::{error::Error, limits::Limits};
 
 /// The head of a response, borrowed from the input and the [`Space`]. It was read and checked as a whole.
 #[derive(Clone, Copy)]

@@ -16,6 +16,7 @@ pub(super) struct Survey {
     pub close: bool,
     pub keep_alive: bool,
     pub expects_continue: bool,
+    pub accepts_trailers: bool,
     /// The place of the Upgrade field that the Connection field stands for.
     pub upgrade: u8,
     upgrade_option: bool,
@@ -38,6 +39,7 @@ impl Survey {
             close: false,
             keep_alive: false,
             expects_continue: false,
+            accepts_trailers: false,
             upgrade: NONE,
             upgrade_option: false,
             nominates: false,
@@ -97,8 +99,9 @@ impl Survey {
             }
             Known::Connection => self.connection(value, limits)?,
             Known::Expect => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
-            Known::Upgrade if self.upgrade == NONE => self.upgrade = index,
-            Known::Upgrade | Known::Http2Settings | Known::KeepAlive | Known::ProxyConnection | Known::Te => {}
+            Known::Upgrade if self.upgrade == NONE && options(value).next().is_some() => self.upgrade = index,
+            Known::Te => self.accepts_trailers |= options(value).any(|coding| coding.eq_ignore_ascii_case(b"trailers")),
+            Known::Upgrade | Known::Http2Settings | Known::KeepAlive | Known::ProxyConnection => {}
         }
         Ok(())
     }
@@ -183,7 +186,7 @@ pub(super) fn transfer_encoding(value: &[u8]) -> Result<(), Error> {
     Err(Error::TransferEncodingUnknown)
 }
 
-/// The options of a Connection field, empty ones left out (RFC 9110 section 5.6.1.2).
+/// The elements of a list, empty ones left out (RFC 9110 section 5.6.1.2).
 fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(trim).filter(|option| !option.is_empty())
 }

@@ -1,4 +1,4 @@
-use crate::{BodyLength, Error, Limits, Request, Response, Space, TargetForm, Version, body::RequestMethod};
+use crate::{BodyLength, Error, Limits, Request, Response, Space, TargetForm, Version, head::RequestMethod};
 
 fn refused(head: &str) -> Error {
     refused_with(head, Limits::default())
@@ -282,7 +282,15 @@ fn a_connect_request_has_no_body() {
     let connect = |line: &str| format!("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n{line}\r\n");
     assert_eq!(refused(&connect("Content-Length: 1\r\n")), Error::ConnectBody);
     assert_eq!(refused(&connect("Transfer-Encoding: chunked\r\n")), Error::ConnectBody);
-    accepted(&connect("Content-Length: 0\r\n"), |request| assert_eq!(request.body(), BodyLength::Sized(0)));
+    accepted(&connect("Content-Length: 0\r\n"), |request| assert_eq!(request.body(), BodyLength::None));
+}
+
+#[test]
+fn an_upgrade_that_names_no_protocol_is_no_offer() {
+    for value in ["", ",", " , "] {
+        let lines = format!("Connection: upgrade\r\nUpgrade: {value}\r\n");
+        with_fields(&lines, |request| assert_eq!(request.upgrade(), None, "{value:?}"));
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use super::{Event, Server};
 use crate::{Body, Error, Limits, Misuse, Space};
 
+mod endings;
 mod responses;
 
 /// A server, what it was sent and what it sent.
@@ -312,10 +313,12 @@ fn connect_opens_a_tunnel_that_each_side_ends() {
 }
 
 #[test]
-fn a_refused_connect_leaves_the_connection_to_the_next_request() {
+fn what_follows_a_refused_connect_is_no_request() {
     let mut peer = Peer::after("CONNECT b:443 HTTP/1.1\r\nHost: b\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
     peer.respond(403, Body::None).unwrap();
-    assert_eq!(peer.events(b""), Ok(vec!["GET /".to_owned(), "end".to_owned()]));
+    assert_eq!(peer.sent(), "HTTP/1.1 403 \r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_eq!(peer.events(b""), Ok(vec![]));
+    assert!(peer.server.must_close());
 }
 
 #[test]

@@ -2,17 +2,17 @@
 
 use super::decimal::push_decimal;
 use crate::{
-    body::{BodyLength, RequestMethod},
     characters::{is_field_value, is_token},
     exchange::{Exchange, Receiving, Sending},
-    head::{FieldIter, known::Known},
+    head::{BodyLength, FieldIter, RequestMethod, Response, known::Known},
     misuse::Misuse,
 };
 
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Nothing. In a response where a body could be, `Content-Length: 0` says so.
+    /// Nothing. In a response where a body could be, `Content-Length: 0` says so; in a request nothing does. For a
+    /// method that means to send content (POST, PUT) `Sized(0)` says it (RFC 9110 section 8.6).
     None,
     /// As many bytes. In a response to HEAD or with status 304 the length that the body would have.
     Sized(u64),
@@ -31,11 +31,23 @@ impl From<BodyLength> for Body {
     }
 }
 
+impl From<&Response<'_, '_>> for Body {
+    /// How to pass on what follows a response. One without a body, to HEAD or with status 304, keeps the length that it
+    /// speaks of (RFC 9110 section 8.6).
+    fn from(response: &Response<'_, '_>) -> Self {
+        match (response.body(), response.content_length()) {
+            (BodyLength::None, Some(length)) => Self::Sized(length),
+            (body, _) => body.into(),
+        }
+    }
+}
+
 /// Writes the fields of a head whose first line is written. [`HeadWriter::end`] completes it; dropped without that, or
 /// when a part was refused, the buffer is as it was before and the exchange where it was.
 ///
 /// Left out silently, since they are the core's own: Connection, Keep-Alive, Proxy-Connection, TE, Upgrade,
-/// HTTP2-Settings, Content-Length and Transfer-Encoding.
+/// HTTP2-Settings, Content-Length and Transfer-Encoding. [`HeadWriter::upgrade`] and [`HeadWriter::accept_trailers`]
+/// write what a caller may want of them.
 #[must_use = "a head that is not ended is taken back"]
 #[derive(Debug)]
 pub struct HeadWriter<'a> {
@@ -47,6 +59,7 @@ pub struct HeadWriter<'a> {
     refused: Option<Misuse>,
     hosts: u8,
     upgrades: bool,
+    accepts_trailers: bool,
     ended: bool,
 }
 
@@ -55,13 +68,23 @@ pub struct HeadWriter<'a> {
 pub(crate) enum Head {
     Request(RequestMethod),
     /// A 1xx other than 101.
-    Interim,
+    Interim(u16),
     Response(u16),
 }
 
 impl<'a> HeadWriter<'a> {
     pub(crate) fn new(out: &'a mut Vec<u8>, start: usize, exchange: &'a mut Exchange, head: Head) -> Self {
-        Self { out, start, exchange, head, refused: None, hosts: 0, upgrades: false, ended: false }
+        Self {
+            out,
+            start,
+            exchange,
+            head,
+            refused: None,
+            hosts: 0,
+            upgrades: false,
+            accepts_trailers: false,
+            ended: false,
+        }
     }
 
     /// RFC 9112 section 5: one field line. A name that is no token, and a value with a control character other than
@@ -100,6 +123,14 @@ impl<'a> HeadWriter<'a> {
         self
     }
 
+    /// RFC 9110 sections 6.5.1 and 10.1.4: writes `TE: trailers` and the connection option for it into a request. Some
+    /// servers send no trailers without it, those of gRPC among them. A proxy passes it on if the sender of the request
+    /// takes trailers ([`Request::accepts_trailers`](crate::Request::accepts_trailers)). Nothing in a response.
+    pub fn accept_trailers(mut self) -> Self {
+        self.accepts_trailers = matches!(self.head, Head::Request(_));
+        self
+    }
+
     /// Ends the head with the fields that frame `body` and those that say what becomes of the connection. A message
     /// without a body is complete with that.
     pub fn end(mut self, body: Body) -> Result<(), Misuse> {
@@ -108,7 +139,7 @@ impl<'a> HeadWriter<'a> {
         }
         match self.head {
             Head::Request(method) => self.end_request(method, body)?,
-            Head::Interim => self.end_interim(),
+            Head::Interim(status) => self.end_interim(status)?,
             Head::Response(status) => self.end_response(status, body)?,
         }
         self.ended = true;
@@ -136,12 +167,17 @@ impl<'a> HeadWriter<'a> {
     }
 
     /// RFC 9110 section 15.2: no client of HTTP/1.0 is sent an interim response.
-    fn end_interim(&mut self) {
+    fn end_interim(&mut self, status: u16) -> Result<(), Misuse> {
+        if self.upgrades {
+            return Err(Misuse::Upgrade);
+        }
         if self.exchange.old_peer {
             self.out.truncate(self.start);
         } else {
             self.out.extend_from_slice(b"\r\n");
+            self.exchange.awaits_continue &= status != 100;
         }
+        Ok(())
     }
 
     /// RFC 9112 section 6.3, of a response that is sent.
@@ -166,19 +202,21 @@ impl<'a> HeadWriter<'a> {
             }
             (_, _, Body::Unknown) => self.transfer_encoding(),
         };
+        self.exchange.last |= self.exchange.method == RequestMethod::Connect || self.leaves_unread(&sending);
         self.connection();
         self.begin(sending);
         Ok(())
     }
 
+    /// RFC 9112 section 9.3 and RFC 9110 section 10.1.1: whether it is certain by now that the response will be complete
+    /// and the request not read.
+    fn leaves_unread(&self, sending: &Sending) -> bool {
+        (*sending == Sending::Complete || self.exchange.awaits_continue) && !self.exchange.is_received()
+    }
+
     /// RFC 9110 section 7.8: a switch to what the client offered, once its request is read.
     fn end_upgrade(&mut self) -> Result<(), Misuse> {
-        let is_read = match &self.exchange.receiving {
-            Receiving::Body(incoming) => incoming.is_read(),
-            Receiving::Complete => true,
-            _ => false,
-        };
-        if !self.upgrades || !self.exchange.upgrade || !is_read {
+        if !self.upgrades || !self.exchange.upgrade || !self.exchange.is_received() {
             return Err(Misuse::Upgrade);
         }
         self.out.extend_from_slice(b"Connection: upgrade\r\n\r\n");
@@ -212,14 +250,22 @@ impl<'a> HeadWriter<'a> {
 
     /// RFC 9112 section 9.3 and RFC 9110 section 7.6.1: what becomes of the connection, and the end of the head.
     fn connection(&mut self) {
-        let line: &[u8] = match (self.exchange.last, self.upgrades, self.exchange.old_peer) {
-            (false, false, false) => b"\r\n",
-            (false, false, true) => b"Connection: keep-alive\r\n\r\n",
-            (false, true, _) => b"Connection: upgrade\r\n\r\n",
-            (true, false, _) => b"Connection: close\r\n\r\n",
-            (true, true, _) => b"Connection: close, upgrade\r\n\r\n",
-        };
-        self.out.extend_from_slice(line);
+        if self.accepts_trailers {
+            self.out.extend_from_slice(b"TE: trailers\r\n");
+        }
+        let options = [
+            (self.exchange.last, "close"),
+            (self.exchange.old_peer && !self.exchange.last, "keep-alive"),
+            (self.upgrades, "upgrade"),
+            (self.accepts_trailers, "TE"),
+        ];
+        let mut between = "Connection: ";
+        for (_, option) in options.iter().filter(|(is_due, _)| *is_due) {
+            self.out.extend_from_slice(between.as_bytes());
+            self.out.extend_from_slice(option.as_bytes());
+            between = ", ";
+        }
+        self.out.extend_from_slice(if between == ", " { b"\r\n\r\n" } else { b"\r\n" });
     }
 
     fn begin(&mut self, sending: Sending) {

@@ -1,6 +1,7 @@
 //! How the end of a body is found.
 
-use crate::{error::Error, head::Version};
+use super::Version;
+use crate::error::Error;
 
 /// How a body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +46,12 @@ impl BodyLength {
         length: Option<u64>,
         chunked: bool,
     ) -> Result<Self, Error> {
-        if method == "CONNECT" && (chunked || length.is_some_and(|length| length > 0)) {
-            return Err(Error::ConnectBody);
+        if method == "CONNECT" {
+            return if chunked || length.is_some_and(|length| length > 0) {
+                Err(Error::ConnectBody)
+            } else {
+                Ok(Self::None)
+            };
         }
         match (chunked, length) {
             (true, _) => transfer_encoding_allowed(version).map(|()| Self::Chunked),
