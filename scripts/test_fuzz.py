@@ -85,12 +85,23 @@ class Running(Case):
         self.assertIn("edges from 12 to 56, features from 34 to 78", err)
         built = self.read("built")
         self.assertIn("-Cpasses=sancov-module", built)
-        self.assertIn("--cfg=fuzzing -Dwarnings build --release --locked --target here", built)
+        self.assertIn("--cfg=fuzzing -Cllvm-args=-sanitizer-coverage-trace-compares -Dwarnings build --release", built)
+        self.assertIn("--locked --target here", built)
         self.assertIn(f"--manifest-path {self.folder}/fuzz/proxy/Cargo.toml --bin hpack\n", built)
         ran = self.read("ran.hpack")
         self.assertIn("-runs=5 -max_total_time=7 -seed=3 ", ran)
         self.assertTrue(ran.endswith(f" {self.folder}/fuzz/corpus/hpack {self.folder}/fuzz/seeds/hpack\n"), ran)
         self.assertNotIn("-dict", ran)
+
+    def test_quick_is_a_build_of_its_own_without_comparisons(self):
+        self.write("fuzz/target/quick/here/release/hpack", self.read("fuzz/target/here/release/hpack"))
+        (self.folder / "fuzz/target/quick/here/release/hpack").chmod(0o755)
+        code, _, err = self.run_fuzz("run", "hpack", "--quick", "--length", "9")
+        self.assertEqual(code, 0, err)
+        built = self.read("built")
+        self.assertNotIn("trace-compares", built)
+        self.assertIn(f"--target-dir {self.folder}/fuzz/target/quick ", built)
+        self.assertIn("-max_len=9 ", self.read("ran.hpack"))
 
     def test_a_dictionary_is_used_where_there_is_one(self):
         self.write("fuzz/hpack.dict", '"a"\n')
