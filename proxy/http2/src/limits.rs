@@ -80,7 +80,7 @@ pub struct Limits {
     /// gives two back. Default: 200.
     pub empty_frames: u32,
     /// WINDOW_UPDATE frames a second beyond those that answer our DATA (CVE-2019-9511, CVE-2019-9517): each DATA frame
-    /// in either direction gives ten back, unless a window cut ours short to less than 256 octets. Default: 1,000.
+    /// that we send gives ten back, unless a window cut it short to less than 256 octets. Default: 1,000.
     pub window_updates: u32,
     /// Frames of no effect a second: PRIORITY (CVE-2019-9513), unknown types, and what comes too late or answers
     /// nothing. A stream that ends, well or by a reset, gives four back. Default: 1,000.
@@ -160,7 +160,7 @@ impl Budgets {
         self.ignored_frames.give(4, limits.ignored_frames);
     }
 
-    /// A DATA frame with content came or went.
+    /// A DATA frame went out, not cut to a crumb.
     #[inline]
     pub(crate) fn earn_by_data(&mut self, limits: &Limits) {
         self.pings.give(1, limits.pings);

@@ -77,7 +77,7 @@ impl Connection {
         }
         stream.held += content;
         if content > 0 {
-            self.budgets.earn_by_data(&self.config.limits);
+            self.budgets.pings.give(1, self.config.limits.pings);
         }
         let overhead = header.length - content;
         if overhead > 0

@@ -276,3 +276,16 @@ fn a_response_that_came_whole_is_kept_though_the_rest_of_the_request_is_not_want
     client.release(ours, 6);
     assert_eq!(client.streams.len(), 0);
 }
+
+#[test]
+fn data_that_comes_octet_by_octet_pays_for_no_window_updates() {
+    let (mut client, mut server) = pair(Config::default());
+    let ours = client.open(&get(b"/")).unwrap().finish(false).unwrap();
+    let flood = (0..600).find_map(|_| {
+        client.send(ours, b"x", false).unwrap();
+        client.output.window_update(0, 1);
+        client.output.window_update(0, 1);
+        pass(&mut client, &mut server).into_iter().find(|word| word.starts_with("failed"))
+    });
+    assert!(flood.is_some_and(|word| word.contains("too many WINDOW_UPDATE")));
+}
