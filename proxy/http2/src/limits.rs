@@ -13,7 +13,7 @@ pub struct Config {
     /// SETTINGS_HEADER_TABLE_SIZE (RFC 7541 section 4.2), octets, at most 65,536: what a peer that compresses may make
     /// the connection keep. Default: 4,096, the protocol's.
     pub header_table_size: u32,
-    /// Whether heads are written in the Huffman code of RFC 7541 section 5.2: a third fewer octets for several times
+    /// Whether heads are written in the Huffman code of RFC 7541 section 5.2: a quarter fewer octets for four times
     /// the work. Default: false; between servers the work costs more than the octets.
     pub huffman: bool,
     /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441): a server takes extended CONNECT. Default: true.

@@ -53,7 +53,7 @@ proptest! {
     #[test]
     fn a_server_bears_any_order_of_steps(steps in proptest::collection::vec(step(), 0..30)) {
         let (mut server, mut input, mut out) = (Server::new(Limits::default()), Vec::new(), Vec::new());
-        let mut must_close = false;
+        let (mut must_close, mut has_ended) = (false, false);
         for step in steps {
             let written = out.len();
             let refused = match step {
@@ -73,6 +73,7 @@ proptest! {
                 }
                 Step::End => {
                     must_close |= server.end_of_input().is_err();
+                    has_ended = true;
                     false
                 }
                 Step::Begin(status, body, upgrade) => match server.respond(&mut out, status, "") {
@@ -93,6 +94,7 @@ proptest! {
             prop_assert!(!refused || out.len() == written, "a refused command leaves nothing behind");
             prop_assert!(!must_close || server.must_close());
             prop_assert!(!(server.is_idle() && server.may_respond()));
+            prop_assert!(!(has_ended && server.is_response_complete()) || server.must_close(), "both sides are done");
         }
     }
 
@@ -100,7 +102,7 @@ proptest! {
     #[test]
     fn a_client_bears_any_order_of_steps(steps in proptest::collection::vec(step(), 0..30)) {
         let (mut client, mut input, mut out) = (Client::new(Limits::default()), Vec::new(), Vec::new());
-        let mut must_close = false;
+        let (mut must_close, mut has_ended) = (false, false);
         for step in steps {
             let written = out.len();
             let refused = match step {
@@ -120,6 +122,7 @@ proptest! {
                 }
                 Step::End => {
                     must_close |= client.end_of_input().is_err();
+                    has_ended = true;
                     false
                 }
                 Step::Begin(status, body, upgrade) => {
@@ -142,6 +145,7 @@ proptest! {
             prop_assert!(!refused || out.len() == written, "a refused command leaves nothing behind");
             prop_assert!(!must_close || client.must_close());
             prop_assert!(!client.can_reuse() || (client.is_idle() && client.is_request_complete()));
+            prop_assert!(!(has_ended && client.is_request_complete()) || client.must_close(), "both sides are done");
         }
     }
 }

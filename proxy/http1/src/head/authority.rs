@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use crate::characters::is_host_byte;
+use crate::characters::is_host;
 
 /// A host and a port that were checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,7 @@ impl<'b> Authority<'b> {
             is_ip_literal(&text[1..end - 1]).then(|| text.split_at(end))?
         } else {
             let end = memchr(b':', text).unwrap_or(text.len());
-            if !text[..end].iter().fold(true, |all, byte| all & is_host_byte(*byte)) {
-                return None;
-            }
-            has_valid_escapes(&text[..end]).then(|| text.split_at(end))?
+            is_host(&text[..end]).then(|| text.split_at(end))?
         };
         match rest {
             [] => Some(Self { host, port: None }),
@@ -42,16 +39,4 @@ fn is_ip_literal(text: &[u8]) -> bool {
 fn is_port(text: &[u8]) -> bool {
     let number = |text: &[u8]| text.iter().fold(0_u32, |port, digit| port * 10 + u32::from(digit - b'0'));
     text.len() <= 5 && text.iter().all(u8::is_ascii_digit) && number(text) <= 65_535
-}
-
-/// RFC 3986 section 2.1: `%` stands in front of two hexadecimal digits.
-fn has_valid_escapes(text: &[u8]) -> bool {
-    let mut rest = text;
-    while let Some(at) = memchr(b'%', rest) {
-        match &rest[at + 1..] {
-            [high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest = behind,
-            _ => return false,
-        }
-    }
-    true
 }

@@ -61,11 +61,13 @@ impl FieldIter<'_, '_> {
     /// Appends the lines that are left, as they were received, to `out`: of those that are for the next hop the ones
     /// that `keep` wants. Neighbours go in one copy. Returns how many of them are Host.
     pub(crate) fn copy_lines(&self, out: &mut Vec<u8>, mut keep: impl FnMut(&[u8], &[u8]) -> bool) -> u8 {
-        let (fields, skip) = (&self.fields, self.skip | self.fields.own);
+        let (fields, mut skip) = (&self.fields, (self.skip | self.fields.own).checked_shr(self.at as u32).unwrap_or(0));
         let (mut hosts, mut run) = (0_u8, None);
         for (index, field) in (self.at..).zip(&fields.list[self.at..]) {
             let name = field.name.as_bytes();
-            if skip >> index & 1 == 0 && keep(name, field.value) {
+            let ends_here = skip & 1 == 1;
+            skip >>= 1;
+            if !ends_here && keep(name, field.value) {
                 run.get_or_insert_with(|| fields.line_start(index));
                 hosts = hosts.saturating_add(u8::from(name.len() == 4 && Known::of(name) == Some(Known::Host)));
             } else if let Some(start) = run.take() {

@@ -253,6 +253,9 @@ impl<'a> HeadWriter<'a> {
         if self.accepts_trailers {
             self.out.extend_from_slice(b"TE: trailers\r\n");
         }
+        if !(self.exchange.last || self.exchange.old_peer || self.upgrades || self.accepts_trailers) {
+            return self.out.extend_from_slice(b"\r\n");
+        }
         let options = [
             (self.exchange.last, "close"),
             (self.exchange.old_peer && !self.exchange.last, "keep-alive"),
@@ -265,7 +268,7 @@ impl<'a> HeadWriter<'a> {
             self.out.extend_from_slice(option.as_bytes());
             between = ", ";
         }
-        self.out.extend_from_slice(if between == ", " { b"\r\n\r\n" } else { b"\r\n" });
+        self.out.extend_from_slice(b"\r\n\r\n");
     }
 
     fn begin(&mut self, sending: Sending) {
