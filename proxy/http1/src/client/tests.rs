@@ -357,6 +357,19 @@ fn what_is_forwarded_in_runs_is_what_goes_field_by_field() {
         let head = single.client.request(&mut single.out, "GET", "/").unwrap();
         head.fields(request.end_to_end().filter(|(name, _)| keep(name))).end(Body::None).unwrap();
         assert_eq!(runs.sent(), single.sent(), "{dropped:b}");
+
+        // From the middle on.
+        let rest = || {
+            let mut rest = request.end_to_end();
+            rest.nth(3);
+            rest
+        };
+        let (mut runs, mut single) = (Peer::new(), Peer::new());
+        let head = runs.client.request(&mut runs.out, "GET", "/").unwrap().field("Host", "a");
+        head.forward(rest(), |name, _| keep(name)).end(Body::None).unwrap();
+        let head = single.client.request(&mut single.out, "GET", "/").unwrap().field("Host", "a");
+        head.fields(rest().filter(|(name, _)| keep(name))).end(Body::None).unwrap();
+        assert_eq!(runs.sent(), single.sent(), "{dropped:b}");
     }
 }
 
