@@ -4,6 +4,7 @@
 //! and no mesh word leaks into the wire.
 
 mod kind;
+pub mod latency;
 
 pub use envoy_types::pb as envoy;
 pub use kind::{Kind, UnknownType};
