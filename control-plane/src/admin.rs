@@ -110,6 +110,7 @@ fn snapshot(state: &State) -> Value {
         View::Dialect(dialect) => dialect.to_string(),
         View::Namespace(dialect, namespace) => format!("{dialect} in {namespace}"),
         View::Workload(workload) => workload.to_string(),
+        View::Asked => "asked".to_owned(),
     };
     let one = |(shown, resource): (&View, &Arc<byrnie_snapshot::Resource>)| {
         json!({

@@ -126,7 +126,7 @@ fn take<R: Incoming>(
     let message = R::decode(bytes).map_err(|error| Status::internal(error.to_string()))?;
     // Streams read it of the first message only.
     if let Some(node) = message.node() {
-        client(Some(node))?;
+        client(Some(node), R::PROTOCOL)?;
         user_agent(node);
     }
     let type_url = message.type_url().to_owned();
@@ -139,9 +139,12 @@ fn take<R: Incoming>(
     }
 }
 
+/// What Byrnie's own proxy calls itself.
+const MICRO: &str = "byrnie-proxy";
+
 /// Whom a node claims to be.
 #[allow(clippy::result_large_err, reason = "tonic's own type")]
-pub(crate) fn client(node: Option<&Node>) -> Result<Client, Status> {
+pub(crate) fn client(node: Option<&Node>, protocol: Protocol) -> Result<Client, Status> {
     let Some(node) = node else {
         return Err(Status::invalid_argument(
             "the first request of the stream has no node: node.id is to be NAMESPACE/POD",
@@ -152,7 +155,13 @@ pub(crate) fn client(node: Option<&Node>) -> Result<Client, Status> {
     })?;
     // "gRPC C-core", "gRPC Go", "gRPC Java" (gRFC A27).
     let is_grpc = node.user_agent_name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("grpc"));
-    Ok(Client { workload, dialect: if is_grpc { Dialect::Grpc } else { Dialect::Envoy } })
+    let dialect = match protocol {
+        _ if is_grpc => Dialect::Grpc,
+        // Only in delta can a client hold names beside what its wildcard covers.
+        Protocol::Delta if node.user_agent_name == MICRO => Dialect::Micro,
+        Protocol::Delta | Protocol::Sotw => Dialect::Envoy,
+    };
+    Ok(Client { workload, dialect })
 }
 
 /// What a node calls itself: `envoy 1.40.0`.
@@ -179,17 +188,20 @@ mod tests {
 
     #[test]
     fn a_node_is_a_workload_and_its_agent_tells_the_dialect() {
-        let dialect = |agent| client(Some(&node("shop/cart-1", agent))).unwrap().dialect;
+        let of = |agent, protocol| client(Some(&node("shop/cart-1", agent)), protocol).unwrap().dialect;
+        let dialect = |agent| of(agent, Protocol::Delta);
         assert_eq!(dialect("envoy"), Dialect::Envoy);
         assert_eq!(dialect("gRPC C-core linux"), Dialect::Grpc);
         assert_eq!(dialect("grpc-go"), Dialect::Grpc);
         assert_eq!(dialect("é"), Dialect::Envoy);
+        assert_eq!(dialect("byrnie-proxy"), Dialect::Micro);
+        assert_eq!(of("byrnie-proxy", Protocol::Sotw), Dialect::Envoy);
     }
 
     #[test]
     fn a_bad_node_is_told_what_is_accepted() {
         for bad in [None, Some(node("", "envoy")), Some(node("cart", "envoy")), Some(node("a/b/c", "envoy"))] {
-            let status = client(bad.as_ref()).unwrap_err();
+            let status = client(bad.as_ref(), Protocol::Delta).unwrap_err();
             assert_eq!(status.code(), tonic::Code::InvalidArgument);
             assert!(status.message().contains("NAMESPACE/POD"), "{status:?}");
         }

@@ -1,9 +1,15 @@
 //! Who subscribed to what: a change is told to those alone whom it concerns.
 
-use std::{collections::BTreeMap, sync::Arc, task::Waker, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
+    task::Waker,
+    time::Instant,
+};
 
 use byrnie_proto::Kind;
-use byrnie_snapshot::Change;
+use byrnie_snapshot::{Change, View, names};
 use foldhash::HashMap;
 
 use crate::{connection::Connection, mailbox::Mark};
@@ -18,6 +24,8 @@ pub(crate) struct Index {
     wildcards: [BTreeMap<u64, Arc<Connection>>; Kind::ALL.len()],
     /// Subscribers sorted by id: a new stream has the highest, so it goes to the end.
     names: [HashMap<Arc<str>, Vec<Arc<Connection>>>; Kind::ALL.len()],
+    /// Those of the names that hold an address, in order: a change of a pod concerns all of its ports.
+    addresses: [BTreeSet<Arc<str>>; Kind::ALL.len()],
 }
 
 impl Index {
@@ -45,6 +53,9 @@ impl Index {
     pub fn subscribe(&mut self, connection: &Arc<Connection>, kind: Kind, names: &[Arc<str>]) {
         for name in names {
             let subscribers = self.names[kind as usize].entry(name.clone()).or_default();
+            if subscribers.is_empty() && names::outbound_address(name).is_some() {
+                self.addresses[kind as usize].insert(name.clone());
+            }
             // Usually a new stream; the search would read every connection that it passes.
             if subscribers.last().is_none_or(|last| last.id < connection.id) {
                 subscribers.push(connection.clone());
@@ -63,6 +74,7 @@ impl Index {
             }
             if subscribers.is_empty() {
                 index.remove(name);
+                self.addresses[kind as usize].remove(name);
             }
         }
     }
@@ -90,17 +102,28 @@ impl Index {
                 wakers.extend(viewers.filter_map(|viewer| viewer.mailbox.mark(&Mark::View(change.kind), now)));
                 continue;
             }
-            let Some(subscribers) = self.names[change.kind as usize].get(&change.name) else { continue };
-            let viewers = subscribers.iter().filter(|subscriber| subscriber.client.sees(&change.view));
-            let mark = Mark::Name(change.kind, &change.name);
-            wakers.extend(viewers.filter_map(|viewer| viewer.mailbox.mark(&mark, now)));
+            for name in self.changed_names(change) {
+                let subscribers = self.names[change.kind as usize].get(name).into_iter().flatten();
+                let viewers = subscribers.filter(|subscriber| subscriber.client.sees(&change.view));
+                wakers.extend(viewers.filter_map(|viewer| viewer.mailbox.mark(&Mark::Name(change.kind, name), now)));
+            }
         }
         // Changes come grouped by view and kind, so a wildcard is asked once a group.
         for group in changes.chunk_by(|a, b| a.kind == b.kind && a.view == b.view) {
             let Change { view, kind, .. } = &group[0];
-            let viewers = self.wildcards[*kind as usize].values().filter(|stream| stream.client.sees(view));
+            let viewers = self.wildcards[*kind as usize].values().filter(|stream| stream.client.covers(view));
             wakers.extend(viewers.filter_map(|viewer| viewer.mailbox.mark(&Mark::Wildcard(*kind), now)));
         }
         wakers
+    }
+
+    /// The names that somebody subscribed to and that a change may concern.
+    fn changed_names<'a>(&'a self, change: &'a Change) -> Vec<&'a Arc<str>> {
+        if change.view != View::Asked {
+            return vec![&change.name];
+        }
+        let from = (Bound::Included(&*change.name), Bound::Unbounded);
+        let names = self.addresses[change.kind as usize].range::<str, _>(from);
+        names.take_while(|name| name.starts_with(&*change.name)).collect()
     }
 }

@@ -153,7 +153,7 @@ impl<R: Incoming> DiscoveryStream<R> {
 
     #[allow(clippy::result_large_err, reason = "tonic's own type")]
     fn enter(&self, door: &Door, message: &R) -> Result<Live, Status> {
-        let client = incoming::client(message.node())?;
+        let client = incoming::client(message.node(), R::PROTOCOL)?;
         let caller =
             Caller { metadata: &door.metadata, extensions: &door.extensions, peer: door.peer, client: &client };
         let admission = self.shared.gate.admit(&caller)?;

@@ -25,6 +25,7 @@ use byrnie_proto::Kind;
 use crate::{Dialect, Resource, Snapshot, View};
 use due::{Due, Parts};
 use links::Links;
+pub use listener::of_pod;
 use owned::{Owned, Owner};
 use route::Frontend;
 
@@ -61,14 +62,13 @@ impl Builder {
         let started = std::mem::replace(&mut self.started, true);
         let due = if started { self.due(touched, &old, &world) } else { Due::all(&old, &world) };
         if due.shared {
-            let listeners = listener::shared(&world).into_iter().map(for_envoy).collect();
-            self.replace(Owner::Shared, listeners);
+            self.build_shared(&world);
         }
         for (name, parts) in &due.services {
             self.build_service(&old, &world, name, *parts);
         }
         for name in &due.workloads {
-            self.build_workload(&world, name);
+            self.build_workload(&old, &world, name);
         }
         self.owned.snapshot().clone()
     }
@@ -102,6 +102,15 @@ impl Builder {
             }
         }
         due
+    }
+
+    fn build_shared(&mut self, world: &World) {
+        let shared = listener::shared(world);
+        // A wildcard of a micro-proxy covers no listener of Envoy's but this.
+        let out = shared.iter().filter(|resource| resource.kind() == Kind::Listener).cloned();
+        let for_micro: Vec<_> = out.map(|out| (View::Dialect(Dialect::Micro), out)).collect();
+        self.replace(Owner::Shared, shared.into_iter().map(for_envoy).chain(for_micro).collect());
+        self.owned.pods_mut().set_mesh(world.mesh());
     }
 
     fn build_service(&mut self, old: &World, world: &World, name: &ServiceName, parts: Parts) {
@@ -177,8 +186,9 @@ impl Builder {
         self.replace(Owner::Routes(service.name.clone()), routes);
     }
 
-    fn build_workload(&mut self, world: &World, name: &WorkloadName) {
+    fn build_workload(&mut self, old: &World, world: &World, name: &WorkloadName) {
         let workload = world.workload(name);
+        self.owned.pods_mut().replace(old.workload(name), workload);
         let listeners = workload.map(|workload| listener::of_workload(world, workload)).unwrap_or_default();
         let shown = listeners.into_iter().map(|listener| (View::Workload(name.clone()), listener)).collect();
         self.replace(Owner::Workload(name.clone()), shown);

@@ -7,11 +7,13 @@
 pub mod bootstrap;
 mod build;
 pub mod names;
+mod pods;
 mod resource;
 mod store;
 mod view;
 
-pub use build::{Builder, Built};
+pub use build::{Builder, Built, of_pod};
+pub use pods::Pods;
 pub use resource::{Reference, Resource, Version};
 pub use store::{Change, Sight, Snapshot};
 pub use view::{Client, Dialect, View};

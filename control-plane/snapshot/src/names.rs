@@ -1,6 +1,6 @@
 //! Names of resources: stable, and to be guessed by who knows the Service.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use byrnie_identity::Account;
 use byrnie_model::{MeshConfig, ServiceName, WorkloadName};
@@ -36,9 +36,23 @@ pub fn route(service: &ServiceName, port: u16) -> String {
     format!("route/{service}:{port}")
 }
 
-/// The listener of one outbound address: `out/10.96.0.5:80`.
+/// The listener of one outbound address: `out/10.96.0.5:80`; and the cluster of one pod, where that is what was called.
 pub fn outbound(address: SocketAddr) -> String {
     format!("{OUTBOUND}/{address}")
+}
+
+/// What the names of all listeners at one address begin with: `out/10.1.2.3:`.
+pub fn outbound_of(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => format!("{OUTBOUND}/{ip}:"),
+        IpAddr::V6(ip) => format!("{OUTBOUND}/[{ip}]:"),
+    }
+}
+
+/// The address that a name of [`outbound`] holds; `None` for any other name, and for one that is spelt otherwise.
+pub fn outbound_address(name: &str) -> Option<SocketAddr> {
+    let address = name.strip_prefix(OUTBOUND)?.strip_prefix('/')?.parse().ok()?;
+    (outbound(address) == name).then_some(address)
 }
 
 /// The listener of one bound inbound address: `in/127.0.1.10:8080`.

@@ -4,7 +4,7 @@ use byrnie_model::WorkloadName;
 use byrnie_proto::Kind;
 use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
 
-use crate::{Client, Dialect, Resource, View};
+use crate::{Client, Dialect, Pods, Resource, View, names};
 
 type Names = OrdMap<Arc<str>, Arc<Resource>>;
 
@@ -14,6 +14,7 @@ pub struct Snapshot {
     layers: OrdMap<(View, Kind), Names>,
     /// Workloads that are shown no listener but their own: nothing is redirected to them.
     secluded: OrdSet<WorkloadName>,
+    pods: Pods,
 }
 
 /// A resource that differs between two snapshots.
@@ -23,15 +24,23 @@ pub struct Change {
     pub view: View,
     /// Its kind.
     pub kind: Kind,
-    /// Its name; `*` where the view as a whole shows other resources of this kind than before.
+    /// Its name; `*` where the view as a whole shows other resources of this kind than before; in [`View::Asked`] what
+    /// the names begin with: `out/10.1.2.3:`.
     pub name: Arc<str>,
 }
 
 /// What one client is shown of one kind: a few shared maps, the narrowest first.
 #[derive(Clone, Debug, Default)]
 pub struct Sight {
-    layers: [Names; 4],
+    layers: [Names; DEPTH],
+    /// How many of the layers a wildcard covers.
+    covered: usize,
+    /// What more there is for who asks by name.
+    pods: Option<Pods>,
 }
+
+/// How many views a client has whose resources are built in advance.
+const DEPTH: usize = 5;
 
 impl Snapshot {
     /// Puts a resource in a view.
@@ -60,21 +69,33 @@ impl Snapshot {
         }
     }
 
+    /// The workloads by address.
+    pub(crate) fn pods_mut(&mut self) -> &mut Pods {
+        &mut self.pods
+    }
+
     /// What `client` is shown of `kind`.
     pub fn sight(&self, client: &Client, kind: Kind) -> Sight {
         let alone = self.is_alone(client, kind);
+        let micro = client.dialect == Dialect::Micro;
+        let covered = match micro {
+            true if self.secluded.contains(&client.workload) => 1,
+            true => 2,
+            false => DEPTH,
+        };
         let layer = |view: View| match view {
             View::Namespace(..) | View::Dialect(_) | View::Common if alone => Names::new(),
             view if !client.sees(&view) => Names::new(),
             view => self.layers.get(&(view, kind)).cloned().unwrap_or_default(),
         };
-        Sight { layers: client.views().map(layer) }
+        let pods = (micro && matches!(kind, Kind::Listener | Kind::Cluster)).then(|| self.pods.clone());
+        Sight { layers: client.views().map(layer), covered, pods }
     }
 
     /// One resource as `client` is shown it.
     pub fn find(&self, client: &Client, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
         let alone = self.is_alone(client, kind);
-        let reach = if alone { 1 } else { 4 };
+        let reach = if alone { 1 } else { DEPTH };
         let mut views = client.views().into_iter().take(reach).filter(|view| client.sees(view));
         views.find_map(|view| self.layers.get(&(view, kind))?.get(name))
     }
@@ -85,7 +106,7 @@ impl Snapshot {
     }
 
     /// Whether the client is shown no resource of `kind` but its own. A proxyless client beside such a sidecar is not
-    /// meant: nothing is redirected to it anyway.
+    /// meant: nothing is redirected to it anyway. Nor is a micro-proxy, which gets what it asks for.
     fn is_alone(&self, client: &Client, kind: Kind) -> bool {
         kind == Kind::Listener && client.dialect == Dialect::Envoy && self.secluded.contains(&client.workload)
     }
@@ -114,6 +135,11 @@ impl Snapshot {
             changes.extend(differing.map(|name| Change { view: view.clone(), kind: *kind, name }));
         }
         self.changes_of_seclusion(old, &mut changes);
+        for ip in self.pods.changes(&old.pods) {
+            let name: Arc<str> = names::outbound_of(ip).into();
+            let change = |kind| Change { view: View::Asked, kind, name: Arc::clone(&name) };
+            changes.extend([Kind::Cluster, Kind::Listener].map(change));
+        }
         changes
     }
 
@@ -129,7 +155,24 @@ impl Snapshot {
 }
 
 impl Sight {
-    /// One resource.
+    /// As much of it as a wildcard covers.
+    pub fn wildcard(&self) -> Self {
+        let mut layers = self.layers.clone();
+        layers[self.covered..].fill(Names::new());
+        Self { layers, covered: self.covered, pods: None }
+    }
+
+    /// Whether a wildcard covers only a part of it.
+    pub fn is_partly_covered(&self) -> bool {
+        self.covered < DEPTH
+    }
+
+    /// The workloads of which a resource can be built that has a name by address.
+    pub fn pods(&self) -> Option<&Pods> {
+        self.pods.as_ref()
+    }
+
+    /// One resource that was built in advance.
     pub fn get(&self, name: &str) -> Option<&Arc<Resource>> {
         self.layers.iter().find_map(|layer| layer.get(name))
     }

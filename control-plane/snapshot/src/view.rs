@@ -5,8 +5,11 @@ use byrnie_model::WorkloadName;
 /// Which reading of xDS a client has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dialect {
-    /// Envoy, and Byrnie's own proxy.
+    /// Envoy.
     Envoy,
+    /// Byrnie's own proxy. It reads what Envoy reads; its wildcards cover what is its workload's, and it asks for the
+    /// rest by name.
+    Micro,
     /// Proxyless gRPC.
     Grpc,
 }
@@ -29,6 +32,8 @@ pub enum View {
     Namespace(Dialect, Arc<str>),
     /// All clients of one dialect.
     Dialect(Dialect),
+    /// What is built when one of Byrnie's own proxies asks for it by name, and kept by nobody else.
+    Asked,
     /// Every client.
     Common,
 }
@@ -37,23 +42,43 @@ impl Client {
     /// Whether this client is shown what is in `view`.
     pub fn sees(&self, view: &View) -> bool {
         match view {
-            View::Workload(workload) => self.dialect == Dialect::Envoy && *workload == self.workload,
+            View::Workload(workload) => self.dialect != Dialect::Grpc && *workload == self.workload,
             View::Namespace(dialect, namespace) => {
-                *dialect == self.dialect && **namespace == *self.workload.namespace()
+                *dialect == self.dialect.reads() && **namespace == *self.workload.namespace()
             }
-            View::Dialect(dialect) => *dialect == self.dialect,
+            View::Dialect(dialect) => *dialect == self.dialect || *dialect == self.dialect.reads(),
+            View::Asked => self.dialect == Dialect::Micro,
             View::Common => true,
         }
     }
 
-    /// The views that this client is shown, the narrowest first.
-    pub fn views(&self) -> [View; 4] {
+    /// Whether a wildcard of this client covers what is in `view`.
+    pub fn covers(&self, view: &View) -> bool {
+        let covered =
+            self.dialect != Dialect::Micro || matches!(view, View::Workload(_) | View::Dialect(Dialect::Micro));
+        covered && self.sees(view)
+    }
+
+    /// The views whose resources are built in advance, the narrowest first; this client [`sees`](Self::sees) most of
+    /// them. Those that are a micro-proxy's alone come before the others.
+    pub(crate) fn views(&self) -> [View; 5] {
         [
             View::Workload(self.workload.clone()),
-            View::Namespace(self.dialect, self.workload.namespace().into()),
-            View::Dialect(self.dialect),
+            View::Dialect(Dialect::Micro),
+            View::Namespace(self.dialect.reads(), self.workload.namespace().into()),
+            View::Dialect(self.dialect.reads()),
             View::Common,
         ]
+    }
+}
+
+impl Dialect {
+    /// The dialect whose resources a client of this one reads.
+    fn reads(self) -> Self {
+        match self {
+            Self::Envoy | Self::Micro => Self::Envoy,
+            Self::Grpc => Self::Grpc,
+        }
     }
 }
 
@@ -61,6 +86,7 @@ impl fmt::Display for Dialect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Envoy => "envoy",
+            Self::Micro => "byrnie-proxy",
             Self::Grpc => "grpc",
         })
     }

@@ -2,5 +2,6 @@
 
 mod fixture;
 mod life;
+mod micro;
 mod secrets;
 mod serving;

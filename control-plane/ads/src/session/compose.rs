@@ -110,6 +110,10 @@ impl Session {
         let keeps = self.protocol == Protocol::Delta || is_full(kind);
         let subscription = self.of_mut(kind);
         if !subscription.held.wants(name) {
+            // Given up beside a wildcard that does not cover it.
+            if why == Why::Asked {
+                draft.removed.push(name.clone());
+            }
             return;
         }
         let sent = subscription.held.sent(name);

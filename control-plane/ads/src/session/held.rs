@@ -69,7 +69,15 @@ impl Held {
 
     /// Whether the client wants to hear of `name`.
     pub fn wants(&self, name: &str) -> bool {
-        self.is_wildcard() || self.names(name)
+        match self {
+            Self::Named(_) => self.names(name),
+            Self::Wildcard(wild) => wild.has_right_to(name) || wild.overlay.contains_key(name),
+        }
+    }
+
+    /// Whether a wildcard covers `name`, be it there or not.
+    pub fn covers(&self, name: &str) -> bool {
+        matches!(self, Self::Wildcard(wild) if wild.covers(name))
     }
 
     /// Whether `name` is subscribed to by name.
@@ -135,7 +143,7 @@ impl Held {
     pub fn unsubscribe(&mut self, name: &str) -> bool {
         match self {
             Self::Named(named) => named.have.remove(name) || named.lack.remove(name).is_some(),
-            Self::Wildcard(wild) => wild.explicit.remove(name),
+            Self::Wildcard(wild) => wild.unsubscribe(name),
         }
     }
 
@@ -144,7 +152,7 @@ impl Held {
     pub fn widen(&mut self, sight: Sight) -> Vec<Arc<str>> {
         let Self::Named(named) = self else { return Vec::new() };
         let named = std::mem::take(named);
-        let mut wild = Wildcard { base: sight, ..Wildcard::default() };
+        let mut wild = Wildcard { base: sight.wildcard(), ..Wildcard::default() };
         wild.explicit = named.have.iter().map(|r| r.0.name()).chain(named.lack.keys()).cloned().collect();
         wild.fresh = wild.base.iter().filter(|r| !wild.explicit.contains(r.name())).cloned().collect();
         wild.fresh.sort_unstable_by(|a, b| b.name().cmp(a.name()));
@@ -165,7 +173,7 @@ impl Held {
         let Self::Wildcard(wild) = self else { return Default::default() };
         wild.fresh.retain(|resource| !versions.contains_key(&**resource.name()));
         let [mut other, mut gone] = <[Vec<Arc<str>>; 2]>::default();
-        for (name, version) in versions {
+        for (name, version) in versions.iter().filter(|(name, _)| !wild.explicit.contains(&***name)) {
             match wild.base.get(name) {
                 Some(resource) if Version::parse(version) == Some(resource.version()) => {}
                 Some(resource) => other.push(resource.name().clone()),
@@ -267,6 +275,23 @@ impl Named {
 }
 
 impl Wildcard {
+    /// Whether the client is to have what is there under `name`.
+    pub fn has_right_to(&self, name: &str) -> bool {
+        self.explicit.contains(name) || self.covers(name)
+    }
+
+    fn covers(&self, name: &str) -> bool {
+        !self.base.is_partly_covered() || self.base.get(name).is_some()
+    }
+
+    fn unsubscribe(&mut self, name: &str) -> bool {
+        let was = self.explicit.remove(name);
+        if was && !self.covers(name) {
+            self.overlay.remove(name);
+        }
+        was
+    }
+
     fn is_fresh(&self, name: &str) -> bool {
         self.fresh_at(name).is_ok()
     }
@@ -304,9 +329,10 @@ impl Wildcard {
     }
 
     fn advance(&mut self, sight: &Sight) -> Vec<Arc<str>> {
+        let sight = sight.wildcard();
         let changed = sight.changes(&self.base);
         let before: Vec<_> = changed.iter().map(|name| self.sent(name)).collect();
-        self.base = sight.clone();
+        self.base = sight;
         for (name, before) in changed.iter().zip(before) {
             // The first answer brings a fresh name anyway, in the state of that moment.
             if !self.is_fresh(name) {

@@ -218,10 +218,19 @@ impl Session {
 
     /// What the client is to have under a name; `sight` is what it is shown of this kind.
     fn target(&self, kind: Kind, name: &str, sight: &Sight) -> Option<Arc<Resource>> {
-        match kind {
-            Kind::Secret => self.secrets.get(name).cloned(),
-            _ => sight.get(name).cloned(),
+        match &self.of(kind).held {
+            Held::Wildcard(wild) if !wild.has_right_to(name) => None,
+            _ => self.shown(kind, name, sight),
         }
+    }
+
+    /// What the client gets under a name if it asks.
+    fn shown(&self, kind: Kind, name: &str, sight: &Sight) -> Option<Arc<Resource>> {
+        if kind == Kind::Secret {
+            return self.secrets.get(name).cloned();
+        }
+        let built = || byrnie_snapshot::of_pod(sight.pods()?, kind, name).map(Arc::new);
+        sight.get(name).cloned().or_else(built)
     }
 
     fn fresh_nonce(&mut self) -> (u64, String) {

@@ -175,7 +175,7 @@ impl Session {
             }
             let name: Arc<str> = name.into();
             if subscription.unsubscribe(&name) {
-                // Under a wildcard the client still has a right to it, and must be told what became of it.
+                // Under a wildcard the client may still have a right to it, and must be told what became of it.
                 if subscription.held.is_wildcard() {
                     subscription.owed.insert(name.clone());
                 }
@@ -201,7 +201,7 @@ impl Session {
                 }
                 continue;
             }
-            let target = self.target(kind, &name, sight);
+            let target = self.shown(kind, &name, sight);
             let has = initial.get(&name).map(|text| match &target {
                 Some(target) if Version::parse(text) == Some(target.version()) => Sent::This(target.clone()),
                 _ => Sent::Stale,
@@ -222,7 +222,7 @@ impl Session {
 
     /// The shared text of a name, where there is one: a subscription to what exists costs no copy of the name.
     fn intern(&self, kind: Kind, name: &str, sight: &Sight) -> Arc<str> {
-        self.target(kind, name, sight).map_or_else(|| name.into(), |target| target.name().clone())
+        self.shown(kind, name, sight).map_or_else(|| name.into(), |target| target.name().clone())
     }
 }
 

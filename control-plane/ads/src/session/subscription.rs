@@ -79,7 +79,7 @@ impl Subscription {
             return false;
         }
         self.owed.remove(name);
-        if !self.held.is_wildcard() {
+        if !self.held.covers(name) {
             self.due.remove(name);
             self.leaving.remove(name);
             self.flights.forget(name);

@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use byrnie_model::{Capture, Service, Workload, World};
 
+pub use outbound::of_pod;
+
 use crate::Resource;
 
 /// The listeners of a service's addresses, for every Envoy: `out/VIP:PORT`, and `out/POD-IP:PORT` where it is headless.

@@ -6,7 +6,7 @@ use std::{
 use byrnie_model::{ServiceName, WorkloadName};
 use byrnie_proto::Kind;
 
-use crate::{Resource, Snapshot, View};
+use crate::{Pods, Resource, Snapshot, View};
 
 /// A snapshot in the making, and who put what there: what its maker no longer makes is taken out.
 #[derive(Debug, Default)]
@@ -77,6 +77,11 @@ impl Owned {
     /// Sets whether the workload is shown no listener but its own.
     pub fn seclude(&mut self, workload: &WorkloadName, secluded: bool) {
         self.snapshot.seclude(workload, secluded);
+    }
+
+    /// The workloads by address.
+    pub fn pods_mut(&mut self) -> &mut Pods {
+        self.snapshot.pods_mut()
     }
 
     fn put(&mut self, owner: &Owner, view: View, resource: Resource) {

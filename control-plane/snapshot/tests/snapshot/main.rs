@@ -3,6 +3,7 @@
 
 mod building;
 mod golden;
+mod micro;
 mod random;
 mod sample;
 mod text;

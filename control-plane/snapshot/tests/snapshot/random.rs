@@ -152,7 +152,17 @@ fn seen(snapshot: &Snapshot) -> Vec<String> {
         let client = Client { workload, dialect: Dialect::Envoy };
         format!("{} {}", client.workload, snapshot.sight(&client, Kind::Listener).len())
     });
-    resources.chain(listeners).collect()
+    let client = Client { workload: WorkloadName::new(NAMESPACE, "a"), dialect: Dialect::Micro };
+    let asked = [Kind::Listener, Kind::Cluster].map(|kind| {
+        let sight = snapshot.sight(&client, kind);
+        let built = sight.pods().and_then(|pods| byrnie_snapshot::of_pod(pods, kind, "out/10.1.0.1:8080"));
+        format!(
+            "{kind} {:?} of {}",
+            built.map(|built| (built.version(), built.origins().to_vec())),
+            sight.wildcard().len()
+        )
+    });
+    resources.chain(listeners).chain(asked).collect()
 }
 
 proptest! {

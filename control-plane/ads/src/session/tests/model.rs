@@ -74,9 +74,9 @@ struct Kept {
 }
 
 impl Model {
-    fn new(protocol: Protocol) -> Self {
+    fn new(protocol: Protocol, dialect: Dialect) -> Self {
         let kinds = KINDS.map(|kind| (kind, Kept::default())).into();
-        Self { peer: Peer::of(protocol, Dialect::Grpc), protocol, kinds, read: Vec::new(), needless: Vec::new() }
+        Self { peer: Peer::of(protocol, dialect), protocol, kinds, read: Vec::new(), needless: Vec::new() }
     }
 
     fn step(&mut self, step: Step) {
@@ -111,7 +111,12 @@ impl Model {
     }
 
     fn view(&self, narrow: bool) -> View {
-        if narrow { View::Namespace(Dialect::Grpc, "shop".into()) } else { View::Common }
+        let client = self.peer.session.client();
+        match client.dialect {
+            _ if !narrow => View::Common,
+            Dialect::Micro => View::Workload(client.workload.clone()),
+            dialect => View::Namespace(dialect, "shop".into()),
+        }
     }
 
     fn read(&mut self) {
@@ -246,7 +251,9 @@ impl Model {
         assert!(self.needless.is_empty(), "sent needlessly: {:?}", self.needless);
         for (kind, kept) in &self.kinds {
             let sight = self.peer.snapshot.sight(self.peer.session.client(), *kind);
-            let wanted = |name: &str| kept.names.contains("*") || kept.names.contains(name);
+            let covered = sight.wildcard();
+            let by_wildcard = |name: &str| kept.names.contains("*") && covered.get(name).is_some();
+            let wanted = |name: &str| by_wildcard(name) || kept.names.contains(name);
             let expected: BTreeMap<_, _> = sight
                 .iter()
                 .filter(|resource| wanted(resource.name()))
@@ -280,8 +287,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn run(protocol: Protocol, steps: Vec<Step>) {
-    let mut model = Model::new(protocol);
+fn run(protocol: Protocol, dialect: Dialect, steps: Vec<Step>) {
+    let mut model = Model::new(protocol, dialect);
     steps.into_iter().for_each(|step| model.step(step));
     model.settle();
     model.check();
@@ -292,11 +299,18 @@ proptest! {
 
     #[test]
     fn a_delta_client_ends_with_what_it_subscribed_to(steps in prop::collection::vec(step(), 0..60)) {
-        run(Delta, steps);
+        run(Delta, Dialect::Grpc, steps);
     }
 
     #[test]
     fn a_sotw_client_ends_with_what_it_subscribed_to(steps in prop::collection::vec(step(), 0..60)) {
-        run(Sotw, steps);
+        run(Sotw, Dialect::Grpc, steps);
+    }
+
+    #[test]
+    fn a_micro_proxy_ends_with_its_own_and_what_it_asked_for(steps in prop::collection::vec(step(), 0..60)) {
+        // What stands beside something refused is sent to it once more, changed or not.
+        let accepting = |step| if matches!(step, Step::Answer { .. }) { Step::Answer { nack: false } } else { step };
+        run(Delta, Dialect::Micro, steps.into_iter().map(accepting).collect());
     }
 }

@@ -60,13 +60,19 @@ impl Peer {
         change(&mut self.snapshot);
         let mut dirty = Dirty::default();
         for change in self.snapshot.changes(&old) {
-            if !self.session.client().sees(&change.view) {
+            let client = self.session.client();
+            if !client.sees(&change.view) {
                 continue;
             }
-            if self.session.subscribed(change.kind).contains(&change.name) {
-                dirty.names.insert((change.kind, change.name));
+            let concerns = |name: &Arc<str>| match change.view {
+                View::Asked => name.starts_with(&*change.name),
+                _ => *name == change.name,
+            };
+            let subscribed = self.session.subscribed(change.kind).into_iter().filter(concerns);
+            dirty.names.extend(subscribed.map(|name| (change.kind, name)));
+            if client.covers(&change.view) {
+                dirty.wildcards.insert(change.kind);
             }
-            dirty.wildcards.insert(change.kind);
         }
         self.session.on_dirty(dirty);
     }

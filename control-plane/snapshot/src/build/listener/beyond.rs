@@ -109,12 +109,14 @@ pub fn original_destination(name: &str, speech: Speech) -> Cluster {
     Cluster {
         cluster_discovery_type: Some(ClusterDiscoveryType::Type(DiscoveryType::OriginalDst.into())),
         lb_policy: LbPolicy::ClusterProvided.into(),
-        upstream_connection_options: Some(UpstreamConnectionOptions {
-            tcp_keepalive: keepalive(),
-            ..Default::default()
-        }),
+        upstream_connection_options: watched(),
         ..unlimited(name, speech)
     }
+}
+
+/// One pod's sidecar, which is on another host as a rule.
+pub fn pod(name: &str, stat: &str, at: SocketAddr, speech: Speech) -> Cluster {
+    Cluster { upstream_connection_options: watched(), ..application(name, stat, at, speech) }
 }
 
 /// The same, called from where redirected pods tell the sidecar's own connections by.
@@ -134,6 +136,10 @@ pub fn from_sidecar(cluster: Cluster) -> Cluster {
 /// The same over mesh TLS.
 pub fn secured(cluster: Cluster, socket: Option<TransportSocket>) -> Cluster {
     Cluster { transport_socket: socket, ..cluster }
+}
+
+fn watched() -> Option<UpstreamConnectionOptions> {
+    Some(UpstreamConnectionOptions { tcp_keepalive: keepalive(), ..Default::default() })
 }
 
 fn unlimited(name: &str, speech: Speech) -> Cluster {

@@ -18,12 +18,12 @@ use byrnie_proto::{
 };
 
 use super::{
-    beyond::{Speech, original_destination, secured},
+    beyond::{Speech, original_destination, pod, secured},
     http::{self, Routes},
     part::{address, boolean, chain, close, http_inspector, offer, tcp_proxy, to_port},
 };
 use crate::{
-    Reference, Resource,
+    Pods, Reference, Resource,
     build::{pack::duration, tls::upstream},
     names::{self, ALPN_HTTP, ALPN_TCP},
 };
@@ -204,13 +204,50 @@ fn direct(mesh: &MeshConfig, service: &Service, port: &ServicePort, name: &str, 
     let Some(account) = account else {
         return original_destination(name, Speech::to_application(port.protocol));
     };
-    let (speech, alpn): (_, &[&str]) = match port.protocol {
+    let (speech, alpn) = to_sidecar(port.protocol);
+    let server_name = names::server_name(&service.name, port.number, mesh);
+    secured(original_destination(name, speech), Some(upstream(mesh, account, &server_name, alpn)))
+}
+
+/// How the sidecar of one pod is spoken to, and what it is offered.
+fn to_sidecar(protocol: Protocol) -> (Speech, &'static [&'static str]) {
+    match protocol {
         Protocol::Http1 | Protocol::Http2 | Protocol::Grpc => (Speech::ByAlpn, &[ALPN_HTTP, "h2", "http/1.1"]),
         // The chain that detects HTTP says what to offer.
         Protocol::Tcp | Protocol::Tls | Protocol::Undeclared => (Speech::AsRead, &[ALPN_TCP]),
+    }
+}
+
+/// The listener or the cluster `out/POD-IP:PORT` of a pod in the mesh that a micro-proxy was asked to call: mesh TLS and
+/// no routes. Of any port, since its sidecar answers at all of them; the protocol is the one that a Service declares for
+/// it. `None` for every other name and kind.
+pub fn of_pod(pods: &Pods, kind: Kind, name: &str) -> Option<Resource> {
+    let at = names::outbound_address(name)?;
+    let workload = pods.at(at)?;
+    let served = workload.served.iter().find(|served| served.port == at.port());
+    let beyond = Beyond {
+        protocol: served.map_or_else(|| Protocol::declared(None, None, at.port()), |served| served.protocol),
+        routes: Routes::To(name.to_owned()),
+        cluster: name.to_owned(),
+        // Not by address: metrics would have no end.
+        stat: match served {
+            Some(served) => format!("{}/pods/{}_{}", names::OUTBOUND, served.service, at.port()),
+            None => format!("{}/pods/{}", names::OUTBOUND, at.port()),
+        },
+        host: at.to_string(),
+        by_source: false,
     };
-    let server_name = names::server_name(&service.name, port.number, mesh);
-    secured(original_destination(name, speech), Some(upstream(mesh, account, &server_name, alpn)))
+    match kind {
+        Kind::Listener => Some(beyond.at(at, false, [workload.origin.clone()])),
+        Kind::Cluster => {
+            let server_name = served.map(|served| names::server_name(&served.service, at.port(), pods.mesh()));
+            let (speech, alpn) = to_sidecar(beyond.protocol);
+            let socket = upstream(pods.mesh(), &workload.account, &server_name.unwrap_or_default(), alpn);
+            let cluster = secured(pod(name, &beyond.stat, at, speech), Some(socket));
+            Some(Resource::new(Kind::Cluster, name, &cluster).from_origins([workload.origin.clone()]))
+        }
+        _ => None,
+    }
 }
 
 fn detected(protocols: &[&str], chain: FilterChain) -> FilterChain {
