@@ -53,7 +53,7 @@ pub enum Outcome {
     GrpcStatus(u32),
     /// A connection of bytes was made. (One for requests counts only by their outcome.)
     Connected,
-    /// No connection, or its handshake failed.
+    /// No connection, or its handshake failed: once for each request that waited for it.
     ConnectFailure,
     /// The stream or connection broke; counts after the head as well. Not so where a limit of ours was the cause.
     Reset,
@@ -149,7 +149,8 @@ impl Ejection {
 
     fn eject(&self, host: &Host, census: &mut Census, now: Instant) -> Verdict {
         let within = 100 * (census.ejected + 1) <= self.max_percent.min(100) as usize * census.members;
-        if !within && !(self.always_one && census.ejected == 0) {
+        let is_the_one = self.always_one && census.ejected == 0;
+        if !within && !is_the_one {
             return Verdict::Spared;
         }
         census.ejected += 1;
@@ -166,9 +167,12 @@ impl Ejection {
     }
 
     fn is_over(&self, host: &Host, now: Instant) -> bool {
+        if !host.is_ejected() {
+            return false;
+        }
         let history = host.history();
         let lasts = self.base_time.saturating_mul(history.multiplier).min(self.max_time);
-        host.is_ejected() && history.ejected_at.is_none_or(|at| now.saturating_duration_since(at) >= lasts)
+        history.ejected_at.is_none_or(|at| now.saturating_duration_since(at) >= lasts)
     }
 }
 

@@ -30,6 +30,13 @@ pub struct Member<K> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostIndex(pub(crate) u32);
 
+impl HostIndex {
+    /// Counts from 0, in the order of the update.
+    pub fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// The hosts of a cluster. Share it in an `Arc`; let one thread make the updates.
 #[derive(Debug)]
 pub struct Hosts<K> {
@@ -66,7 +73,7 @@ pub struct Membership {
 }
 
 impl<K> Hosts<K> {
-    /// The list of a new cluster, without hosts.
+    /// The list of a new cluster, without hosts. One whose checks come or go begins anew.
     pub fn new(first_check: FirstCheck) -> Self {
         Self::with(Arc::new(Cluster::new(first_check)), Vec::new(), Vec::new())
     }
@@ -187,5 +194,54 @@ impl Slots {
             each(place, flags.health());
         }
         membership
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(key: &str) -> Member<&str> {
+        Member { key, weight: 1, reported: Reported::Healthy }
+    }
+
+    fn keys<'a>(hosts: &Hosts<&'a str>) -> Vec<&'a str> {
+        hosts.iter().map(|(_, key, _)| *key).collect()
+    }
+
+    #[test]
+    fn what_stays_keeps_its_state() {
+        let before = Hosts::new(FirstCheck::NotNeeded).update(["a", "b"].map(member));
+        before.host(HostIndex(1)).begin_request();
+        before.host(HostIndex(1)).change(Flags::EJECTED, 0);
+        let moved = Member { weight: 7, reported: Reported::Draining, ..member("b") };
+        let after = before.update([moved, member("c")]);
+        assert_eq!(keys(&after), ["b", "c"]);
+        let stays = after.host(HostIndex(0));
+        assert!(Arc::ptr_eq(stays, before.host(HostIndex(1))));
+        assert_eq!((stays.active_requests(), after.weight(HostIndex(0))), (1, 7));
+        assert_eq!(stays.flags().to_string(), "/failed_outlier_check/eds_status_draining");
+        assert_eq!(after.membership(), Membership { total: 2, healthy: 1, degraded: 0, apart: 1 });
+    }
+
+    #[test]
+    fn the_first_of_two_alike_counts() {
+        let double = Member { weight: 9, ..member("a") };
+        let hosts = Hosts::new(FirstCheck::NotNeeded).update([member("a"), double, member("b"), member("b")]);
+        assert_eq!((keys(&hosts), hosts.weight(HostIndex(0))), (vec!["a", "b"], 1));
+    }
+
+    #[test]
+    fn a_weight_is_at_least_one() {
+        let hosts = Hosts::new(FirstCheck::NotNeeded).update([Member { weight: 0, ..member("a") }]);
+        assert_eq!(hosts.weight(HostIndex(0)), 1);
+    }
+
+    #[test]
+    fn new_hosts_wait_for_their_first_check() {
+        let membership = |first_check| Hosts::new(first_check).update([member("a")]).membership();
+        assert_eq!(membership(FirstCheck::NotNeeded).healthy, 1);
+        assert_eq!(membership(FirstCheck::Awaited), Membership { total: 1, ..Membership::default() });
+        assert_eq!(membership(FirstCheck::AwaitedApart), Membership { total: 1, apart: 1, ..Membership::default() });
     }
 }
