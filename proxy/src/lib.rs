@@ -6,5 +6,7 @@
 //! in force. They meet in [`shared::Shared`] only.
 
 pub mod config;
+pub mod identity;
 pub mod shared;
+pub mod tls;
 pub mod worker;
