@@ -44,6 +44,7 @@ impl Collector for Figures {
             ("byrnie_xds_streams_refused", "streams refused", figures.refused_streams),
             ("byrnie_xds_requests", "requests read", figures.requests),
             ("byrnie_xds_snapshots", "snapshots published", figures.snapshots),
+            ("byrnie_load_reports", "load reports read", figures.load_reports),
         ];
         for (name, help, value) in plain {
             let metric = ConstCounter::new(value);

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use byrnie_ads::{Ads, Hub};
+use byrnie_ads::{Ads, Hub, Loads};
 use byrnie_ca::{Authority, Clock, SigningService, State as CaState};
 use byrnie_identity::TrustDomain;
 use byrnie_model::Update;
@@ -60,6 +60,7 @@ struct Services {
     ads: Ads,
     signing: SigningService,
     hub: Arc<Hub>,
+    loads: Arc<Loads>,
     current: Current,
 }
 
@@ -83,7 +84,8 @@ impl ControlPlane {
         let caller = gate.clone();
         let account = move |metadata: &tonic::metadata::MetadataMap| caller.account(metadata);
         let signing = SigningService::new(Arc::clone(&authority), account, Arc::clone(&clock));
-        let ads = Ads::new(Arc::clone(&hub), gate, secrets);
+        let loads = Arc::<Loads>::default();
+        let ads = Ads::new(Arc::clone(&hub), Arc::clone(&loads), gate, secrets);
         // Plain text never leaves the machine.
         let certificate = if loopback {
             None
@@ -92,13 +94,13 @@ impl ControlPlane {
             Some(ServerCertificate::issue(Arc::clone(&authority), Arc::clone(&clock), address)?)
         };
         let pipeline = Pipeline::new(trust_domain, current.clone(), Arc::clone(&hub));
-        let services = Services { ads, signing, hub, current };
+        let services = Services { ads, signing, hub, loads, current };
         Ok(Self { xds, admin, directory, first, pipeline, services, authority, clock, signals, certificate })
     }
 
     /// Serves until a signal comes, then ends in order.
     pub async fn serve(mut self) -> Result<(), StartError> {
-        let Services { ads, signing, hub, current } = self.services;
+        let Services { ads, signing, hub, loads, current } = self.services;
         let (drain, readiness, measured) = (Drain::new(), Readiness::new(), Metrics::new());
         let loaded = readiness.gate("configuration");
         metrics::register(&measured, Arc::clone(&hub), current.clone());
@@ -117,6 +119,10 @@ impl ControlPlane {
             "serving"
         );
         drop(drain.spawn(self.pipeline.follow(self.directory, drain.watch())));
+        let (forgetting, loads_watch) = (loads.keep(), drain.watch());
+        drop(drain.spawn(async move {
+            tokio::select! { () = forgetting => (), () = loads_watch.draining() => () }
+        }));
         let (authority, issuer_watch) = (Arc::clone(&self.authority).keep_issuer(self.clock), drain.watch());
         drop(drain.spawn(async move {
             tokio::select! { () = authority => (), () = issuer_watch.draining() => () }

@@ -11,7 +11,7 @@ pub const BOUNDS_MS: [u32; 13] = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500
 /// How many buckets there are.
 pub const BUCKETS: usize = BOUNDS_MS.len() + 1;
 
-/// The names of the buckets in `UnnamedEndpointLoadMetricStats.metric_name`, in the order of [`BOUNDS_MS`].
+/// The names of the buckets in `EndpointLoadMetricStats.metric_name`, in the order of [`BOUNDS_MS`].
 pub const METRICS: [&str; BUCKETS] = [
     "byrnie.latency.le.1",
     "byrnie.latency.le.2",

@@ -10,9 +10,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use byrnie_proto::envoy::envoy::service::load_stats::v3::LoadStatsResponse;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame};
+use prost::Message;
 use tokio_stream::Stream;
 use tonic::Status;
 
@@ -20,6 +22,33 @@ use crate::{session::Response, wire};
 
 /// A flag for compression and the length.
 const PREFIX_LEN: usize = 5;
+
+/// A response of either kind.
+pub(crate) trait Outgoing {
+    /// How many bytes [`write`](Self::write) writes.
+    fn len(&self) -> usize;
+    fn write(&self, target: &mut BytesMut);
+}
+
+impl Outgoing for Response {
+    fn len(&self) -> usize {
+        wire::encoded_len(self)
+    }
+
+    fn write(&self, target: &mut BytesMut) {
+        wire::encode(self, target);
+    }
+}
+
+impl Outgoing for LoadStatsResponse {
+    fn len(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn write(&self, target: &mut BytesMut) {
+        self.encode_raw(target);
+    }
+}
 
 /// The body over a stream of responses.
 pub(crate) struct ResponseBody<S> {
@@ -33,7 +62,7 @@ impl<S> ResponseBody<S> {
     }
 }
 
-impl<S: Stream<Item = Result<Response, Status>> + Unpin> Body for ResponseBody<S> {
+impl<R: Outgoing, S: Stream<Item = Result<R, Status>> + Unpin> Body for ResponseBody<S> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -53,15 +82,15 @@ impl<S: Stream<Item = Result<Response, Status>> + Unpin> Body for ResponseBody<S
 }
 
 #[allow(clippy::result_large_err, reason = "tonic's own type")]
-fn message(response: &Response) -> Result<Bytes, Status> {
-    let len = wire::encoded_len(response);
+fn message(response: &impl Outgoing) -> Result<Bytes, Status> {
+    let len = response.len();
     let prefix = u32::try_from(len).map_err(|_| {
         Status::resource_exhausted(format!("a response of {len} bytes is longer than a gRPC message can be"))
     })?;
     let mut bytes = BytesMut::with_capacity(PREFIX_LEN + len);
     bytes.put_u8(0);
     bytes.put_u32(prefix);
-    wire::encode(response, &mut bytes);
+    response.write(&mut bytes);
     Ok(bytes.freeze())
 }
 

@@ -28,6 +28,7 @@ pub const DELAY_BOUNDS: [Duration; 10] = [
 pub(crate) struct Counters {
     pub streams: AtomicU64,
     pub refused_streams: AtomicU64,
+    pub load_reports: AtomicU64,
     pub snapshots: AtomicU64,
     pub requests: AtomicU64,
     pub responses: [AtomicU64; KINDS],
@@ -48,6 +49,8 @@ pub struct Figures {
     pub streams: u64,
     /// Streams that were refused.
     pub refused_streams: u64,
+    /// Load reports that were read.
+    pub load_reports: u64,
     /// Snapshots that were published.
     pub snapshots: u64,
     /// Requests that were read.
@@ -84,6 +87,7 @@ impl Counters {
             open_streams,
             streams: self.streams.load(Relaxed),
             refused_streams: self.refused_streams.load(Relaxed),
+            load_reports: self.load_reports.load(Relaxed),
             snapshots: self.snapshots.load(Relaxed),
             requests: self.requests.load(Relaxed),
             responses: all(&self.responses),

@@ -6,7 +6,8 @@
 //! can be sent and written from bytes that all streams share.
 //!
 //! The control plane gives a [`Gate`] (who is let in) and [`Secrets`] (the certificate authority), serves
-//! [`Ads::routes`], and shows [`Hub::clients`], [`Hub::dump`] and [`Hub::figures`].
+//! [`Ads::routes`], and shows [`Hub::clients`], [`Hub::dump`], [`Hub::figures`] and what clients report of their calls
+//! ([`Loads`]).
 
 mod body;
 mod client_status;
@@ -16,6 +17,7 @@ mod gate;
 mod hub;
 mod incoming;
 mod index;
+mod load;
 mod mailbox;
 mod requests;
 mod secret;
@@ -29,5 +31,6 @@ pub use counters::{DELAY_BOUNDS, Figures};
 pub use gate::{Admission, Caller, Gate};
 pub use hub::Hub;
 pub use incoming::take_bytes;
+pub use load::{Counts, Load, Loads, WINDOW};
 pub use secret::{LeafSecret, Secrets};
 pub use service::{Ads, tuned};

@@ -11,10 +11,9 @@ use std::{
 
 use bytes::{Buf, BytesMut};
 use http_body::Body as _;
+use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Status, body::Body};
-
-use crate::incoming::Incoming;
 
 /// The largest request: a list of 100,000 names is about 2 MB.
 pub(crate) const REQUEST_LIMIT: usize = 16 * 1024 * 1024;
@@ -29,7 +28,7 @@ pub(crate) struct Requests<R> {
     request: PhantomData<fn() -> R>,
 }
 
-impl<R: Incoming> Requests<R> {
+impl<R: Message + Default> Requests<R> {
     pub fn new(body: Body) -> Self {
         Self { body, pending: BytesMut::new(), request: PhantomData }
     }
@@ -54,12 +53,12 @@ impl<R: Incoming> Requests<R> {
         // What follows is copied, so that the memory of this message is not held by it.
         let rest = BytesMut::from(&self.pending[end..]);
         let message = std::mem::replace(&mut self.pending, rest);
-        let unreadable = |error| Status::invalid_argument(format!("the discovery request cannot be read: {error}"));
+        let unreadable = |error| Status::invalid_argument(format!("the request cannot be read: {error}"));
         R::decode(&message[PREFIX_LEN..end]).map(Some).map_err(unreadable)
     }
 }
 
-impl<R: Incoming> Stream for Requests<R> {
+impl<R: Message + Default> Stream for Requests<R> {
     type Item = Result<R, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -91,7 +90,6 @@ mod tests {
     use bytes::{BufMut, Bytes};
     use http_body_util::{BodyExt, StreamBody};
     use proptest::prelude::*;
-    use prost::Message;
     use tokio_stream::StreamExt;
     use tonic::Code;
 

@@ -1,4 +1,4 @@
-//! The gRPC services: aggregated and one for each type, all on the same stream.
+//! The gRPC services: discovery, aggregated and one for each type, all on the same stream; and load reports.
 
 use std::{
     convert::Infallible,
@@ -12,6 +12,7 @@ use byrnie_proto::{
     Kind,
     envoy::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DiscoveryRequest},
 };
+use bytes::Bytes;
 use http::{HeaderValue, header::CONTENT_TYPE};
 use tonic::{
     Request, Status, body::Body, codegen::Service, metadata::MetadataMap, server::NamedService, service::Routes,
@@ -23,6 +24,7 @@ use crate::{
     gate::Gate,
     hub::Hub,
     incoming::Incoming,
+    load::{LoadStream, Loads},
     requests::Requests,
     secret::Secrets,
     stream::{DiscoveryStream, Door, Shared},
@@ -38,12 +40,12 @@ pub struct Ads {
 }
 
 impl Ads {
-    /// Serves what `hub` shows to whom `gate` lets in.
-    pub fn new(hub: Arc<Hub>, gate: impl Gate, secrets: impl Secrets) -> Self {
-        Self { shared: Arc::new(Shared { hub, gate: Box::new(gate), secrets: Box::new(secrets) }) }
+    /// Serves what `hub` shows to whom `gate` lets in, and puts into `loads` what clients report.
+    pub fn new(hub: Arc<Hub>, loads: Arc<Loads>, gate: impl Gate, secrets: impl Secrets) -> Self {
+        Self { shared: Arc::new(Shared { hub, loads, gate: Box::new(gate), secrets: Box::new(secrets) }) }
     }
 
-    /// All discovery services, to be served beside others: `tuned(Server::builder()).add_routes(ads.routes())`.
+    /// All services, to be served beside others: `tuned(Server::builder()).add_routes(ads.routes())`.
     pub fn routes(&self) -> Routes {
         Routes::new(self.service::<Aggregated>())
             .add_service(self.service::<Clusters>())
@@ -51,6 +53,7 @@ impl Ads {
             .add_service(self.service::<Listeners>())
             .add_service(self.service::<RouteConfigurations>())
             .add_service(self.service::<SecretsByType>())
+            .add_service(LoadReporting { shared: self.shared.clone() })
     }
 
     fn service<A: Api>(&self) -> Discovery<A> {
@@ -151,14 +154,53 @@ impl<A: Api> Service<http::Request<Body>> for Discovery<A> {
     }
 }
 
+/// `envoy/service/load_stats/v3/lrs.proto`
+#[derive(Clone)]
+struct LoadReporting {
+    shared: Arc<Shared>,
+}
+
+impl NamedService for LoadReporting {
+    const NAME: &'static str = "envoy.service.load_stats.v3.LoadReportingService";
+}
+
+impl Service<http::Request<Body>> for LoadReporting {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default();
+        if method != "StreamLoadStats" {
+            let why = format!("{}/{method}: there is no such method; StreamLoadStats is", Self::NAME);
+            return std::future::ready(Ok(Status::unimplemented(why).into_http()));
+        }
+        let (door, body) = open(request);
+        let stream = LoadStream::new(self.shared.clone(), Requests::new(body), door);
+        std::future::ready(Ok(response(ResponseBody::new(stream))))
+    }
+}
+
 fn serve<R: Incoming>(shared: Arc<Shared>, only: Option<Kind>, request: http::Request<Body>) -> http::Response<Body> {
+    let (door, body) = open(request);
+    response(ResponseBody::new(DiscoveryStream::new(shared, Requests::<R>::new(body), only, door)))
+}
+
+/// What is known of a caller, and what it says.
+fn open(request: http::Request<Body>) -> (Door, Body) {
     let (head, body) = request.into_parts();
-    let requests = Requests::<R>::new(body);
     let request = Request::from_parts(MetadataMap::from_headers(head.headers), head.extensions, ());
     let peer = request.remote_addr();
     let (metadata, extensions, ()) = request.into_parts();
-    let stream = DiscoveryStream::new(shared, requests, only, Door { metadata, extensions, peer });
-    let mut response = http::Response::new(Body::new(ResponseBody::new(stream)));
+    (Door { metadata, extensions, peer }, body)
+}
+
+fn response(body: impl http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static) -> http::Response<Body> {
+    let mut response = http::Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     response
 }

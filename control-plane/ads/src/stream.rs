@@ -25,6 +25,7 @@ use crate::{
     gate::{Caller, Gate},
     hub::Hub,
     incoming::{self, Incoming},
+    load::Loads,
     requests::Requests,
     secret::{self, Secrets},
     session::{Nack, Outcome, Response, Session, TypeUrl},
@@ -44,6 +45,7 @@ const SECRET_PAUSE: Duration = Duration::from_secs(1);
 /// What every stream needs.
 pub(crate) struct Shared {
     pub hub: Arc<Hub>,
+    pub loads: Arc<Loads>,
     pub gate: Box<dyn Gate>,
     pub secrets: Box<dyn Secrets>,
 }
@@ -344,6 +346,6 @@ impl Live {
 }
 
 /// The time, by the clock that tests may pause.
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -74,6 +74,25 @@ pub fn direct(service: &ServiceName, port: u16, account: Option<&Account>) -> St
     }
 }
 
+/// What the callers of a cluster call, as operators know it: `shop/cart:80`, `10.1.2.3:8080` where it was one pod. `None`
+/// where the cluster is the application itself, stands outside the mesh or is none of ours.
+pub fn destination(cluster: &str) -> Option<&str> {
+    if outbound_address(cluster).is_some() {
+        return cluster.strip_prefix("out/");
+    }
+    // `direct/shop/db:5432/shop/postgres`; a Service of a namespace of that name has no slash after it.
+    let direct = cluster.strip_prefix("direct/").filter(|rest| rest.contains('/'));
+    let of_service = direct.map_or(cluster, |rest| match rest.match_indices('/').nth(1) {
+        Some((end, _)) => &rest[..end],
+        None => rest,
+    });
+    let (service, port) = of_service.rsplit_once(':')?;
+    let (namespace, name) = service.split_once('/')?;
+    // Not `in/shop/cart-1:8080` or `in/127.0.1.10:8080`: a Service is a DNS label that begins with a letter (RFC 1035).
+    let is_label = name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.contains('/');
+    (is_label && !namespace.is_empty() && port.parse::<u16>().is_ok()).then_some(of_service)
+}
+
 /// The server name that a client's sidecar sends: `p80.cart.shop.svc.cluster.local`. For gateways and logs only.
 pub fn server_name(service: &ServiceName, port: u16, mesh: &MeshConfig) -> String {
     format!("p{port}.{}", fqdn(service, mesh))
@@ -82,4 +101,43 @@ pub fn server_name(service: &ServiceName, port: u16, mesh: &MeshConfig) -> Strin
 /// The DNS name of a Service: `cart.shop.svc.cluster.local`.
 pub fn fqdn(service: &ServiceName, mesh: &MeshConfig) -> String {
     format!("{}.{}.svc.{}", service.name(), service.namespace(), mesh.cluster_domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_is_a_port_of_a_service_or_a_pod_and_nothing_else() {
+        let service = ServiceName::new("shop", "db");
+        let account = Account::new("shop", "postgres");
+        assert_eq!(destination(&cluster(&service, 5432)), Some("shop/db:5432"));
+        assert_eq!(destination(&direct(&service, 5432, Some(&account))), Some("shop/db:5432"));
+        assert_eq!(destination(&direct(&service, 5432, None)), Some("shop/db:5432"));
+        for namespace in ["in", "out", "direct"] {
+            let odd = ServiceName::new(namespace, "db");
+            assert_eq!(destination(&cluster(&odd, 80)), Some(&*cluster(&odd, 80)));
+            assert_eq!(destination(&direct(&odd, 80, Some(&account))), Some(&*cluster(&odd, 80)));
+        }
+        for address in ["10.1.2.3:8080", "[fd00::1]:8080"] {
+            assert_eq!(destination(&outbound(address.parse().unwrap())), Some(address));
+            assert_eq!(destination(&inbound(address.parse().unwrap())), None);
+        }
+        let own = inbound_of(&WorkloadName::new("shop", "cart-1"), 8080);
+        for other in [&*own, INBOUND_PASSTHROUGH, OUTBOUND_PASSTHROUGH, "xds", "", "/:80", "shop/cart:http"] {
+            assert_eq!(destination(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_read_only_as_it_is_written() {
+        for text in ["10.1.2.3:80", "[fd00::1]:80"] {
+            let address = text.parse().unwrap();
+            assert_eq!(outbound_address(&outbound(address)), Some(address));
+            assert!(outbound(address).starts_with(&outbound_of(address.ip())));
+        }
+        for other in ["out", "out/", "out10.1.2.3:80", "out/10.1.2.3:080", "in/10.1.2.3:80", "out/[fd00:0::1]:80"] {
+            assert_eq!(outbound_address(other), None, "{other}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod life;
+mod load;
 mod micro;
 mod secrets;
 mod serving;

@@ -33,7 +33,7 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use crate::{Admission, Ads, Caller, Gate, Hub, LeafSecret, Secrets, tuned};
+use crate::{Admission, Ads, Caller, Gate, Hub, LeafSecret, Loads, Secrets, tuned};
 
 pub const SOTW: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 pub const DELTA: &str = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
@@ -82,6 +82,7 @@ impl Secrets for TestSecrets {
 
 pub struct Fixture {
     pub hub: Arc<Hub>,
+    pub loads: Arc<Loads>,
     pub address: SocketAddr,
     server: JoinHandle<()>,
 }
@@ -99,14 +100,15 @@ impl Fixture {
 
     pub async fn with(snapshot: Snapshot, secrets: TestSecrets, mut server: Server) -> Self {
         let hub = Hub::new(snapshot);
-        let ads = Ads::new(hub.clone(), TestGate, secrets);
+        let loads = Arc::<Loads>::default();
+        let ads = Ads::new(hub.clone(), loads.clone(), TestGate, secrets);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = server.add_routes(ads.routes());
         let server = tokio::spawn(async move {
             router.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
         });
-        Self { hub, address, server }
+        Self { hub, loads, address, server }
     }
 
     pub async fn channel(&self) -> Channel {
