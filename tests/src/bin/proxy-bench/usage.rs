@@ -1,0 +1,74 @@
+//! What processes have used, by the kernel's word (proc(5)).
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result};
+
+/// CPU time of a tick in `stat`: `sysconf(_SC_CLK_TCK)` is 100 on every Linux that Rust supports.
+const TICK: f64 = 0.01;
+
+/// CPU seconds.
+#[derive(Clone, Debug, Default)]
+pub struct Cpu {
+    /// Of each thread, by the scheduler's clock, which counts in nanoseconds.
+    pub threads: Vec<f64>,
+    /// In user mode and in the kernel, in ticks of 10 ms.
+    pub user: f64,
+    pub kernel: f64,
+}
+
+impl Cpu {
+    /// Of one process so far.
+    pub fn of(pid: u32) -> Result<Self> {
+        let folder = format!("/proc/{pid}");
+        let stat = fs::read_to_string(format!("{folder}/stat"))?;
+        // The second field is the command in brackets, which may hold blanks and brackets itself.
+        let behind = stat.rsplit_once(')').context("no command in stat")?.1;
+        let fields: Vec<&str> = behind.split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("no time in stat");
+        Ok(Self { threads: threads(Path::new(&folder))?, user: ticks(11)? * TICK, kernel: ticks(12)? * TICK })
+    }
+
+    /// All threads together.
+    pub fn seconds(&self) -> f64 {
+        self.threads.iter().sum()
+    }
+
+    /// What was used since `before`, of the same threads.
+    pub fn since(&self, before: &Self) -> Self {
+        let earlier = before.threads.iter().chain(std::iter::repeat(&0.0));
+        Self {
+            threads: self.threads.iter().zip(earlier).map(|(now, then)| now - then).collect(),
+            user: self.user - before.user,
+            kernel: self.kernel - before.kernel,
+        }
+    }
+
+    /// Together with another process.
+    pub fn and(mut self, other: &Self) -> Self {
+        self.threads.extend(&other.threads);
+        Self { threads: self.threads, user: self.user + other.user, kernel: self.kernel + other.kernel }
+    }
+
+    /// The share of user mode.
+    pub fn user_share(&self) -> Option<f64> {
+        let all = self.user + self.kernel;
+        (all > 0.0).then(|| self.user / all)
+    }
+}
+
+/// In the order in which they were started.
+fn threads(folder: &Path) -> Result<Vec<f64>> {
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(folder.join("task"))? {
+        let name = entry?.file_name();
+        ids.push(name.to_string_lossy().parse::<u32>().context("a thread without a number")?);
+    }
+    ids.sort_unstable();
+    let run = |id: &u32| {
+        let text = fs::read_to_string(folder.join(format!("task/{id}/schedstat")))?;
+        let nanoseconds = text.split_whitespace().next().and_then(|field| field.parse::<f64>().ok());
+        Ok(nanoseconds.context("no time in schedstat: the kernel lacks CONFIG_SCHED_INFO")? / 1e9)
+    };
+    ids.iter().map(run).collect()
+}
