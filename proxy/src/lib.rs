@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod identity;
+pub mod settings;
 pub mod shared;
 pub mod tls;
 pub mod worker;
