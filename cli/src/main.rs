@@ -7,6 +7,7 @@ mod output;
 mod proxies;
 mod remote;
 mod run;
+mod stat;
 mod state;
 mod token;
 mod validate;
@@ -42,6 +43,8 @@ enum Verb {
     /// Show what a proxy was sent.
     #[command(visible_alias = "pc")]
     ProxyConfig(proxies::ConfigArgs),
+    /// Show who calls what, how often, and how it goes.
+    Stat(stat::Args),
     /// Show what an object does in the mesh.
     Describe(describe::Args),
     /// A process of the demo.
@@ -81,6 +84,7 @@ async fn start(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Demo(args) => demo::run(args).await,
         Verb::ProxyStatus(args) => proxies::status(&args).await.map(done),
         Verb::ProxyConfig(args) => proxies::config(&args).await.map(done),
+        Verb::Stat(args) => stat::run(&args).await.map(done),
         Verb::Describe(args) => describe::run(&args).await.map(done),
         Verb::DemoApp(args) => demo::app(args).await.map(done),
     }

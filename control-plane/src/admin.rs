@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use byrnie_ads::{DumpedResource, Hub};
+use byrnie_ads::{DumpedResource, Hub, Loads};
 use byrnie_proto::Kind;
 use byrnie_runtime::admin::{Asked, Reply, Routes};
 use byrnie_snapshot::View;
@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use crate::{
     clients,
     current::{Current, State},
-    describe, findings, proxy_config,
+    describe, findings, proxy_config, stat,
 };
 
 /// Adds the pages.
-pub fn add_pages(routes: &mut Routes, current: &Current, hub: &Arc<Hub>) {
+pub fn add_pages(routes: &mut Routes, current: &Current, hub: &Arc<Hub>, loads: &Arc<Loads>) {
     page(routes, "/debug/world", "services, workloads, routes and policies", {
         let current = current.clone();
         move |_| Ok(world(&current.load()))
@@ -45,6 +45,18 @@ pub fn add_pages(routes: &mut Routes, current: &Current, hub: &Arc<Hub>) {
         let hub = Arc::clone(hub);
         move |asked| config(&hub, asked)
     });
+    page(
+        routes,
+        "/debug/stat",
+        "?by=pair|service&of=NAMESPACE/NAME: who calls what, and how it goes; both may be left out",
+        {
+            let loads = Arc::clone(loads);
+            move |asked| {
+                let by = optional(asked, "by").map_or(Ok(stat::By::default()), |by| by.parse().map_err(refuse))?;
+                Ok(stat::rows(&loads.list(), by, optional(asked, "of").as_deref()))
+            }
+        },
+    );
 }
 
 type Refusal = (StatusCode, String);
@@ -126,10 +138,12 @@ fn snapshot(state: &State) -> Value {
 }
 
 fn parameter(asked: &Asked, name: &str) -> Result<String, Refusal> {
+    optional(asked, name).ok_or_else(|| refuse(format!("the query lacks {name}=")))
+}
+
+fn optional(asked: &Asked, name: &str) -> Option<String> {
     let pairs = asked.query.split('&').filter_map(|pair| pair.split_once('='));
-    let found =
-        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.replace("%2F", "/").replace("%2f", "/")).next();
-    found.ok_or_else(|| refuse(format!("the query lacks {name}=")))
+    pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.replace("%2F", "/").replace("%2f", "/")).next()
 }
 
 fn refuse(error: impl ToString) -> Refusal {

@@ -16,6 +16,7 @@ pub mod proxy_config;
 mod secrets;
 mod server;
 mod settings;
+pub mod stat;
 mod tls;
 
 pub use server::ControlPlane;

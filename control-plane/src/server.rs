@@ -105,7 +105,7 @@ impl ControlPlane {
         let loaded = readiness.gate("configuration");
         metrics::register(&measured, Arc::clone(&hub), current.clone());
         let mut routes = Routes::new(readiness, measured);
-        pages::add_pages(&mut routes, &current, &hub);
+        pages::add_pages(&mut routes, &current, &hub, &loads);
         let (stop_admin, admin_stopped) = oneshot::channel::<()>();
         let admin_address = self.admin.local_addr()?;
         let admin_task = tokio::spawn(admin::serve(self.admin, routes, Limits::default(), admin_stopped));

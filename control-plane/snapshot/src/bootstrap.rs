@@ -61,6 +61,14 @@ pub fn envoy(bootstrap: &Bootstrap) -> String {
             "cds_config": ads,
             "lds_config": ads,
         },
+        // Every few seconds it reports what it calls, for `byrnie stat`.
+        "cluster_manager": {
+            "load_stats_config": {
+                "api_type": "GRPC",
+                "transport_api_version": "V3",
+                "grpc_services": [grpc_service(bootstrap)],
+            },
+        },
         "static_resources": { "clusters": [control_plane(bootstrap)] },
         "layered_runtime": { "layers": [
             // Envoy refuses a route whose regex is of more than 100 instructions, which one UUID is.
@@ -241,6 +249,8 @@ mod tests {
         assert_eq!(ads["api_type"], "GRPC");
         let metadata = json!([{ "key": "authorization", "value": "Bearer s3cret" }]);
         assert_eq!(ads["grpc_services"][0]["initial_metadata"], metadata);
+        let reports = &parsed(&envoy(&bootstrap))["cluster_manager"]["load_stats_config"];
+        assert_eq!(reports["grpc_services"][0]["initial_metadata"], metadata);
         assert!(!format!("{bootstrap:?}").contains("s3cret"));
     }
 
