@@ -30,6 +30,7 @@ use crate::{
     measure::Times,
     peers::{Peer, Setup, Sidecars},
     report::{Memory, Report},
+    syscalls::Tool,
 };
 
 /// Client connections that stand idle while memory is read.
@@ -192,11 +193,15 @@ impl Bench {
     }
 
     fn system_calls(&mut self) {
+        let Some(tool) = Tool::find() else {
+            return self.report.note("system calls are not counted: neither perf nor strace works here".to_owned());
+        };
         eprintln!("counting system calls");
+        self.report.counted_by(tool);
         let some = if self.args.quick { 3 } else { CASES.len() };
         for case in self.args.cases().into_iter().take(some) {
             for (peer, sidecars) in &mut self.running {
-                let calls = measure::system_calls(&mut self.reactor, sidecars, case, self.args.counting());
+                let calls = measure::system_calls(&mut self.reactor, sidecars, case, self.args.counting(), tool);
                 self.report.system_calls(case, *peer, calls);
             }
         }

@@ -8,8 +8,8 @@ use crate::{
     case::{Case, Path, Unit},
     load::{Exchange, Load, Moment, Reactor, Tally},
     peers::Sidecars,
-    syscalls::Counter,
-    usage::Cpu,
+    syscalls::{Counter, Tool},
+    usage::{self, Cpu},
 };
 
 /// What one round of a case came to.
@@ -21,6 +21,8 @@ pub struct Round {
     pub cpu: Cpu,
     /// Of the load and the application.
     pub own: f64,
+    /// Of all else on the machine, the control plane included.
+    pub others: f64,
 }
 
 /// How long things take.
@@ -70,24 +72,30 @@ pub fn round(reactor: &mut Reactor, sidecars: &mut Sidecars, case: &Case, times:
 fn observed(reactor: &mut Reactor, sidecars: &Sidecars, path: Path, load: &Load) -> Result<Round> {
     let mut samples = Vec::with_capacity(2);
     let tally = reactor.run(load, &mut |_| {
-        samples.push((Instant::now(), sidecars.cpu(path)?, Cpu::of(std::process::id())?));
+        let (proxies, own) = (sidecars.cpu(path)?, Cpu::of(std::process::id())?);
+        samples.push((Instant::now(), proxies, own, usage::machine()?));
         Ok(())
     })?;
-    let [(begin, cpu, own), (end, cpu_after, own_after)] = &samples[..] else { unreachable!("a window has two ends") };
-    Ok(Round {
-        seconds: (*end - *begin).as_secs_f64(),
-        tally,
-        cpu: cpu_after.since(cpu),
-        own: own_after.since(own).seconds(),
-    })
+    let [(begin, cpu, own, machine), (end, cpu_after, own_after, machine_after)] = &samples[..] else {
+        unreachable!("a window has two ends")
+    };
+    let (cpu, own) = (cpu_after.since(cpu), own_after.since(own).seconds());
+    let others = machine_after - machine - cpu.seconds() - own;
+    Ok(Round { seconds: (*end - *begin).as_secs_f64(), tally, cpu, own, others })
 }
 
 /// System calls of the proxies for one unit of a case, over a whole run: its connections are set up within it.
-pub fn system_calls(reactor: &mut Reactor, sidecars: &mut Sidecars, case: &Case, times: Times) -> Result<Option<f64>> {
+pub fn system_calls(
+    reactor: &mut Reactor,
+    sidecars: &mut Sidecars,
+    case: &Case,
+    times: Times,
+    tool: Tool,
+) -> Result<Option<f64>> {
     // All is counted, so all is measured.
     let warm = Duration::ZERO;
     let Some(load) = case.load(sidecars.entrance(case.path), warm, times.window) else { return Ok(None) };
-    let counter = Counter::attach(&sidecars.ids(case.path), sidecars.folder())?;
+    let counter = Counter::attach(tool, &sidecars.ids(case.path), sidecars.folder())?;
     let tally = reactor.run(&load, &mut |_| Ok(()));
     let calls = counter.finish()?;
     sidecars.check()?;

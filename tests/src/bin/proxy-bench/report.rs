@@ -11,6 +11,7 @@ use crate::{
     case::Case,
     measure::{Round, Times},
     peers::Peer,
+    syscalls::Tool,
     workers::Scaling,
 };
 
@@ -45,6 +46,8 @@ pub struct Report {
     starts: Vec<(Peer, Vec<Duration>)>,
     memory: Vec<(Peer, Memory)>,
     workers: Vec<(Peer, Scaling)>,
+    /// How system calls were counted.
+    tool: Option<Tool>,
     /// What went wrong, and what else is to be said.
     notes: Vec<String>,
 }
@@ -55,7 +58,7 @@ impl Report {
         let entries = cases.iter().flat_map(|&case| peers.iter().map(move |&peer| entry(case, peer))).collect();
         let (peers, cases) = (peers.to_vec(), cases.to_vec());
         let (starts, memory, workers, notes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { peers, cases, rounds, times, cores, entries, starts, memory, workers, notes }
+        Self { peers, cases, rounds, times, cores, entries, starts, memory, workers, tool: None, notes }
     }
 
     /// A peer that is not there.
@@ -67,6 +70,10 @@ impl Report {
 
     pub fn note(&mut self, note: String) {
         self.notes.push(note);
+    }
+
+    pub fn counted_by(&mut self, tool: Tool) {
+        self.tool = Some(tool);
     }
 
     pub fn starts(&mut self, peer: Peer, times: &[Duration]) {

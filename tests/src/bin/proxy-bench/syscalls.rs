@@ -56,8 +56,7 @@ impl Tool {
 
 impl Counter {
     /// Begins to count.
-    pub fn attach(pids: &[u32], folder: &Path) -> Result<Self> {
-        let tool = Tool::find().context("neither perf nor strace works here")?;
+    pub fn attach(tool: Tool, pids: &[u32], folder: &Path) -> Result<Self> {
         let output = folder.join("system-calls");
         let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
         let mut command = match tool {

@@ -57,6 +57,16 @@ impl Cpu {
     }
 }
 
+/// CPU seconds that the whole machine has worked so far, or others on its host in its place.
+pub fn machine() -> Result<f64> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().context("no line in /proc/stat")?;
+    let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|field| field.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal; what follows is contained in the first two.
+    let busy = ticks.iter().take(8).enumerate().filter(|(at, _)| !matches!(at, 3 | 4));
+    Ok(busy.map(|(_, ticks)| ticks * TICK).sum())
+}
+
 /// In the order in which they were started.
 fn threads(folder: &Path) -> Result<Vec<f64>> {
     let mut ids = Vec::new();

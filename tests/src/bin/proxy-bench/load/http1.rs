@@ -212,3 +212,33 @@ impl End for Http1Server {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(reply: &str) -> Result<u64> {
+        let mut pace = Pace::new(None);
+        let mut client = Http1Client::get(0, "/small", 3);
+        client.begin(pace.next(0, Instant::now()).context("a closed loop begins at once")?)?;
+        // In two pieces wherever they part.
+        for cut in 0..reply.len() {
+            let mut rest = reply.as_bytes()[..cut].to_vec();
+            let mut input = &rest[..];
+            client.receive(&mut input, &mut pace)?;
+            rest = input.to_vec();
+            rest.extend_from_slice(&reply.as_bytes()[cut..]);
+            client.receive(&mut &rest[..], &mut pace)?;
+        }
+        Ok(pace.tally.all)
+    }
+
+    #[test]
+    fn a_reply_is_read_in_any_pieces_and_a_wrong_one_refused() {
+        let good = "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 3\r\n\r\n\0\u{1}\u{2}";
+        assert_eq!(exchange(good).unwrap(), good.len() as u64);
+        for (from, to) in [("200", "503"), (": 3", ": 4"), ("\u{2}", "\u{3}"), ("Server:", "Transfer-Encoding:")] {
+            exchange(&good.replace(from, to)).unwrap_err();
+        }
+    }
+}

@@ -151,3 +151,33 @@ impl Pace {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_waits_for_a_connection_counts_from_when_it_was_due() {
+        let mut pace = Pace::new(Some(1_000));
+        let start = Instant::now();
+        assert_eq!(pace.next(7, start), None, "nothing is due yet, so the connection is idle");
+        let late = Instant::now() + Duration::from_millis(10);
+        let (token, first) = pace.due(late).unwrap();
+        assert_eq!((token, pace.due(late)), (7, None), "one connection takes one request");
+        pace.measure(true);
+        pace.answered(first, late);
+        let second = pace.next(7, late).unwrap();
+        assert_eq!(second - first, Duration::from_millis(1), "the next was due a millisecond later, not now");
+        pace.answered(second, late);
+        assert!(pace.tally.latencies.iter().all(|&latency| latency >= 8_000_000), "{:?}", pace.tally.latencies);
+        assert!(pace.is_drained());
+    }
+
+    #[test]
+    fn errors_end_a_run_in_the_end() {
+        let mut pace = Pace::new(None);
+        let failed = (0..2 * TOO_MANY).position(|_| pace.failed(1, "no").is_err());
+        assert_eq!(failed, Some(TOO_MANY as usize));
+        assert_eq!(pace.tally.first_error.as_deref(), Some("no"));
+    }
+}

@@ -31,3 +31,18 @@ pub fn check(offset: u64, bytes: &[u8]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moved_or_changed_byte_is_seen() {
+        check(0, at(0, PIECE)).unwrap();
+        check(1_000_000, at(1_000_000, 3)).unwrap();
+        check(1, at(0, 10)).unwrap_err();
+        let mut bytes = at(7, 100).to_vec();
+        bytes[99] ^= 1;
+        check(7, &bytes).unwrap_err();
+    }
+}

@@ -1,4 +1,7 @@
 //! HAProxy, by files: HTTP/2 with multiplexing between the two, as in the mesh.
+//!
+//! Its buffers are 32 KiB: with the 16 KiB of its default big bodies cost a fifth more, with 64 KiB a thousand connections
+//! half as much memory again. Splicing is off, which gained nothing on loopback.
 
 use std::{fmt::Write, fs, net::SocketAddr};
 
@@ -35,6 +38,7 @@ fn global(workers: usize) -> String {
         "global
   nbthread {workers}
   maxconn 4000
+  tune.bufsize 32768
   tune.h2.max-concurrent-streams 256
   tune.h2.initial-window-size 262144
   ssl-default-bind-options ssl-min-ver TLSv1.3
@@ -50,7 +54,6 @@ defaults
   timeout http-keep-alive 1h
   option http-keep-alive
   http-reuse always
-  option splice-auto
   retries 2
   option redispatch
   balance random(2)

@@ -38,6 +38,7 @@ fn round(entry: &Entry, round: &Round) -> Value {
         "p50": round.tally.percentile(50.0), "p99": round.tally.percentile(99.0),
         "cost": round.cost(entry.case.unit()), "cpu_seconds": round.cpu.seconds(),
         "user_share": round.cpu.user_share(), "own_cpu_seconds": round.own,
+        "other_cpu_seconds": round.others,
     })
 }
 

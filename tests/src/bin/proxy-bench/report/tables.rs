@@ -7,7 +7,6 @@ use crate::{
     case::{Case, Unit},
     measure::Round,
     peers::Peer,
-    syscalls::Tool,
 };
 
 /// Ratios that are told: whose figure, over whose.
@@ -30,6 +29,7 @@ impl Report {
         }
         self.processes(&mut text);
         self.scaling(&mut text);
+        self.others(&mut text);
         self.errors(&mut text);
         text
     }
@@ -70,10 +70,7 @@ impl Report {
     }
 
     fn calls(&self, text: &mut String) {
-        let Some(tool) = Tool::find() else { return };
-        if self.entries.iter().all(|entry| entry.system_calls.is_none()) {
-            return;
-        }
+        let Some(tool) = self.tool else { return };
         let title = format!("System calls of the proxies, each request, connection or gigabyte (`{}`)", tool.title());
         self.table(text, &title, |entry| entry.system_calls.map(|calls| (calls, figure(calls))));
     }
@@ -146,6 +143,14 @@ impl Report {
         }
         if self.cores < 3 {
             text.push_str("\nThere is no core for the load: it takes from the workers what its column says.\n");
+        }
+    }
+
+    /// Other load on the machine makes all figures worse, and those of lean programs less so.
+    fn others(&self, text: &mut String) {
+        let shares = self.entries.iter().flat_map(|entry| entry.values(|round| round.others / round.seconds));
+        if let Some(cores) = median(&sorted(shares)) {
+            let _ = writeln!(text, "\nOther programs took {cores:.2} cores in the median window.");
         }
     }
 
