@@ -1,0 +1,4 @@
+mod model;
+mod peer;
+mod rules;
+mod warming;
