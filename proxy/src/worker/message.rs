@@ -1,0 +1,233 @@
+//! Heads between the two protocol cores and the form in which routing reads and edits them.
+
+use byrnie_config::{RequestHead, ResponseHead};
+use byrnie_http1 as http1;
+use byrnie_http2 as http2;
+use http::StatusCode;
+
+/// How long a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// There is none, and nothing said how long it is.
+    None,
+    /// So many octets, by Content-Length.
+    Sized(u64),
+    /// Any number.
+    Unknown,
+}
+
+impl Length {
+    /// Whether nothing follows the head.
+    pub fn is_empty(self) -> bool {
+        matches!(self, Self::None | Self::Sized(0))
+    }
+}
+
+impl From<Length> for http1::Body {
+    fn from(length: Length) -> Self {
+        match length {
+            Length::None => Self::None,
+            Length::Sized(octets) => Self::Sized(octets),
+            Length::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl From<http1::BodyLength> for Length {
+    fn from(length: http1::BodyLength) -> Self {
+        match length {
+            http1::BodyLength::None | http1::BodyLength::Tunnel => Self::None,
+            http1::BodyLength::Sized(octets) => Self::Sized(octets),
+            http1::BodyLength::Chunked | http1::BodyLength::UntilClose => Self::Unknown,
+        }
+    }
+}
+
+fn http2_length(declared: Option<u64>, end: bool) -> Length {
+    match (declared, end) {
+        (Some(octets), _) => Length::Sized(octets),
+        (None, true) => Length::None,
+        (None, false) => Length::Unknown,
+    }
+}
+
+/// Reads a request of HTTP/1. `host` stands in where HTTP/1.0 sent none.
+#[inline]
+pub fn read_http1(request: &http1::Request<'_, '_>, scheme: &[u8], host: Option<&str>, head: &mut RequestHead) -> Length {
+    let authority = request.authority().filter(|authority| !authority.is_empty()).or(host).unwrap_or_default();
+    head.begin(request.method().as_bytes(), scheme, authority.as_bytes(), request.path().as_bytes());
+    for (name, value) in request.end_to_end() {
+        if !name.eq_ignore_ascii_case(b"host") {
+            head.fields_mut().push(name, value);
+        }
+    }
+    if request.accepts_trailers() {
+        head.fields_mut().push(b"te", b"trailers");
+    }
+    if let Some(upgrade) = request.upgrade() {
+        head.set_upgrade(upgrade);
+    }
+    request.body().into()
+}
+
+/// Reads a request of HTTP/2. An extended CONNECT becomes the GET with an upgrade that it stands for (RFC 8441).
+#[inline]
+pub fn read_http2(request: &http2::Request<'_>, end: bool, scheme: &[u8], head: &mut RequestHead) -> Length {
+    let method = if request.protocol().is_some() { b"GET" } else { request.method() };
+    let authority = request.authority().unwrap_or_default();
+    head.begin(method, request.scheme().unwrap_or(scheme), authority, request.path().unwrap_or_default());
+    let mut cookies = 0;
+    for field in request.fields() {
+        match field.name {
+            b"host" | b"content-length" => {}
+            b"cookie" => cookies += 1,
+            name => head.fields_mut().push(name, field.value),
+        }
+    }
+    if cookies > 0 {
+        join_cookies(request, head);
+    }
+    if let Some(protocol) = request.protocol() {
+        head.set_upgrade(protocol);
+        // Its DATA are octets of a tunnel.
+        return Length::None;
+    }
+    http2_length(request.content_length(), end)
+}
+
+/// RFC 9113 section 8.2.3: crumbs become one field before anything but HTTP/2 reads them.
+fn join_cookies(request: &http2::Request<'_>, head: &mut RequestHead) {
+    let crumbs: Vec<&[u8]> = request.fields().filter(|field| field.name == b"cookie").map(|field| field.value).collect();
+    head.fields_mut().push(b"cookie", &crumbs.join(&b"; "[..]));
+}
+
+/// Reads a response of HTTP/1, and how long its body is.
+#[inline]
+pub fn read_response_http1(response: &http1::Response<'_, '_>, head: &mut ResponseHead) -> Length {
+    head.begin(response.status());
+    for (name, value) in response.end_to_end() {
+        head.fields.push(name, value);
+    }
+    match (response.body(), response.content_length()) {
+        (http1::BodyLength::None, Some(octets)) => Length::Sized(octets),
+        (length, _) => length.into(),
+    }
+}
+
+/// Reads a response of HTTP/2, and how long its body is.
+#[inline]
+pub fn read_response_http2(response: &http2::Response<'_>, end: bool, head: &mut ResponseHead) -> Length {
+    head.begin(response.status());
+    for field in response.fields() {
+        if field.name != b"content-length" {
+            head.fields.push(field.name, field.value);
+        }
+    }
+    http2_length(response.content_length(), end)
+}
+
+/// Writes a request to HTTP/1.
+#[inline]
+pub fn write_http1(
+    client: &mut http1::Client,
+    out: &mut Vec<u8>,
+    head: &RequestHead,
+    length: Length,
+) -> Result<(), http1::Misuse> {
+    let mut writer = client.request(out, head.method(), head.path())?.field("host", head.authority());
+    for (name, value) in head.fields().iter() {
+        writer = if name == b"te" { writer.accept_trailers() } else { writer.field(name, value) };
+    }
+    if let Some(protocol) = head.upgrade() {
+        writer = writer.upgrade(protocol);
+    }
+    let bodiless = matches!(head.method(), b"GET" | b"HEAD" | b"DELETE" | b"OPTIONS" | b"TRACE") || head.upgrade().is_some();
+    let body = match length {
+        // A method that means to send content says that there is none (RFC 9110 section 8.6).
+        Length::None if !bodiless => http1::Body::Sized(0),
+        length => length.into(),
+    };
+    writer.end(body)
+}
+
+/// Writes a request to HTTP/2; `end` where nothing follows.
+#[inline]
+pub fn write_http2(
+    connection: &mut http2::Connection,
+    head: &RequestHead,
+    length: Length,
+    end: bool,
+) -> Result<http2::Key, http2::Refused> {
+    let protocol = head.upgrade();
+    let mut writer = connection.open(&http2::RequestHead {
+        method: if protocol.is_some() { b"CONNECT" } else { head.method() },
+        scheme: Some(head.scheme()),
+        authority: Some(head.authority()).filter(|authority| !authority.is_empty()),
+        path: Some(head.path()),
+        protocol,
+    })?;
+    for (name, value) in head.fields().iter() {
+        writer.field(name, value);
+    }
+    if let Length::Sized(octets) = length {
+        write_length(&mut writer, octets);
+    }
+    writer.finish(end && protocol.is_none())
+}
+
+/// Writes the head of a response to HTTP/1.
+#[inline]
+pub fn respond_http1(
+    server: &mut http1::Server,
+    out: &mut Vec<u8>,
+    head: &ResponseHead,
+    length: Length,
+    upgrade: Option<&[u8]>,
+) -> Result<(), http1::Misuse> {
+    let mut writer = server.respond(out, head.status, reason(head.status))?;
+    for (name, value) in head.fields.iter() {
+        writer = writer.field(name, value);
+    }
+    if let Some(protocol) = upgrade {
+        writer = writer.upgrade(protocol);
+    }
+    writer.end(length.into())
+}
+
+/// Writes the head of a response to HTTP/2; `end` where nothing follows.
+#[inline]
+pub fn respond_http2(
+    connection: &mut http2::Connection,
+    stream: http2::Key,
+    head: &ResponseHead,
+    length: Length,
+    end: bool,
+) -> Result<(), http2::Refused> {
+    let mut writer = connection.respond(stream, head.status)?;
+    for (name, value) in head.fields.iter() {
+        writer.field(name, value);
+    }
+    if let Length::Sized(octets) = length {
+        write_length(&mut writer, octets);
+    }
+    writer.finish(end).map(drop)
+}
+
+fn write_length(writer: &mut http2::HeadWriter<'_>, mut octets: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (octets % 10) as u8;
+        octets /= 10;
+        if octets == 0 {
+            break;
+        }
+    }
+    writer.field(b"content-length", &digits[at..]);
+}
+
+/// The phrase of a status that has one.
+pub fn reason(status: u16) -> &'static str {
+    StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
+}

@@ -1,0 +1,43 @@
+//! Which exchange a stream of HTTP/2 belongs to.
+
+use byrnie_http2 as http2;
+
+use super::keys::Key;
+
+/// By the place of the stream, which is small and used again.
+#[derive(Debug, Default)]
+pub struct Streams(Vec<Option<(http2::Key, Key)>>);
+
+impl Streams {
+    /// The exchange of a stream.
+    #[inline]
+    pub fn get(&self, stream: http2::Key) -> Option<Key> {
+        self.0.get(stream.index()).copied().flatten().filter(|(known, _)| *known == stream).map(|(_, exchange)| exchange)
+    }
+
+    pub fn insert(&mut self, stream: http2::Key, exchange: Key) {
+        if self.0.len() <= stream.index() {
+            self.0.resize(stream.index() + 1, None);
+        }
+        self.0[stream.index()] = Some((stream, exchange));
+    }
+
+    pub fn remove(&mut self, stream: http2::Key) {
+        if self.get(stream).is_some() {
+            self.0[stream.index()] = None;
+        }
+    }
+
+    /// All exchanges.
+    pub fn exchanges(&self) -> Vec<Key> {
+        self.0.iter().flatten().map(|(_, exchange)| *exchange).collect()
+    }
+
+    /// Gives up room that is not needed.
+    pub fn rest(&mut self) {
+        while self.0.last().is_some_and(Option::is_none) {
+            self.0.pop();
+        }
+        self.0.shrink_to_fit();
+    }
+}

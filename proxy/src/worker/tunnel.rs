@@ -1,0 +1,410 @@
+//! Octets without HTTP: a client's connection and an endpoint's, each the other's end.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use byrnie_balance::{Outcome, Resource};
+use byrnie_config::{Discovery, Listener, Tcp};
+
+use super::{
+    Buffers, Loop,
+    conn::{After, Conn, Got, Role},
+    draw,
+    keys::Key,
+    upstream::connect,
+};
+use crate::config::Upstream;
+
+/// What may wait to be written before the other end is not read any more.
+const WAITING: usize = 256 << 10;
+
+/// One end of a pair.
+pub struct Tunnel {
+    /// The other end, once there is one.
+    pub other: Option<Key>,
+    out: Vec<u8>,
+    at: usize,
+    pub side: Side,
+    /// Nothing more is read here.
+    done: bool,
+}
+
+/// Which end.
+pub enum Side {
+    /// The client's.
+    Client(Box<Accepted>),
+    /// The endpoint's.
+    Endpoint(Dialled),
+}
+
+/// What is known of the client's end.
+pub struct Accepted {
+    pub listener: Arc<Listener>,
+    pub tcp: Arc<Tcp>,
+    pub offers: Option<Arc<[Box<[u8]>]>>,
+    pub called: SocketAddr,
+    pub cluster: Option<Arc<str>>,
+    pub attempts: u32,
+    pub started: Option<Instant>,
+    pub received: u64,
+    pub sent: u64,
+    pub endpoint: Option<SocketAddr>,
+}
+
+/// What is known of the endpoint's end.
+pub struct Dialled {
+    pub upstream: Arc<Upstream>,
+    /// The endpoint in the worker's table, for what counts it.
+    pub endpoint: Key,
+    pub connecting: bool,
+}
+
+impl Tunnel {
+    pub fn of_client(
+        listener: Arc<Listener>,
+        tcp: Arc<Tcp>,
+        offers: Option<Arc<[Box<[u8]>]>>,
+        called: SocketAddr,
+    ) -> Self {
+        let accepted = Accepted {
+            listener,
+            tcp,
+            offers,
+            called,
+            cluster: None,
+            attempts: 0,
+            started: None,
+            received: 0,
+            sent: 0,
+            endpoint: None,
+        };
+        Self { other: None, out: Vec::new(), at: 0, side: Side::Client(Box::new(accepted)), done: false }
+    }
+
+    pub fn output(&self) -> &[u8] {
+        &self.out[self.at..]
+    }
+
+    pub fn wrote(&mut self, octets: usize) {
+        self.at += octets;
+        if self.at == self.out.len() {
+            self.at = 0;
+            self.out.clear();
+            if self.out.capacity() > 64 << 10 {
+                self.out = Vec::new();
+            }
+        } else if self.at > 128 << 10 {
+            self.out.drain(..self.at);
+            self.at = 0;
+        }
+    }
+
+    /// `idle_timeout` of the client's chain.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        match &self.side {
+            Side::Client(accepted) => accepted.tcp.idle_timeout,
+            Side::Endpoint(_) => None,
+        }
+    }
+
+    pub fn is_connecting(&self) -> bool {
+        matches!(&self.side, Side::Endpoint(dialled) if dialled.connecting)
+    }
+}
+
+impl Loop {
+    fn tunnel(&mut self, key: Key) -> Option<&mut Tunnel> {
+        match &mut self.conns.get_mut(key)?.role {
+            Role::Tunnel(tunnel) => Some(tunnel),
+            _ => None,
+        }
+    }
+
+    fn accepted_end(&mut self, key: Key) -> Option<&mut Accepted> {
+        match &mut self.tunnel(key)?.side {
+            Side::Client(accepted) => Some(accepted),
+            Side::Endpoint(_) => None,
+        }
+    }
+
+    /// Connects the client's end to an endpoint.
+    pub fn dial_tunnel(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.deadline = None;
+        }
+        let (now, random) = (self.now, self.draw());
+        let Some(accepted) = self.accepted_end(key) else { return };
+        accepted.started.get_or_insert(now);
+        accepted.attempts += 1;
+        let cluster = accepted.cluster.clone().unwrap_or_else(|| weighted(&accepted.tcp.clusters, random));
+        accepted.cluster = Some(cluster.clone());
+        let (called, more) = (accepted.called, accepted.attempts < accepted.tcp.connect_attempts);
+        let Some(upstream) = self.config.upstreams.get(&cluster).cloned() else {
+            tracing::debug!(%cluster, "no such cluster");
+            return self.close(key);
+        };
+        let Some(endpoint) = self.choose_for_tunnel(&cluster, &upstream, called) else {
+            tracing::debug!(%cluster, "no endpoint");
+            return self.close(key);
+        };
+        if !upstream.breakers.acquire(Resource::Connections) {
+            tracing::debug!(%cluster, "too many connections");
+            return self.close(key);
+        }
+        let Some(address) = self.pools.endpoints.get(endpoint).map(|endpoint| endpoint.address) else { return };
+        if let Some(accepted) = self.accepted_end(key) {
+            accepted.endpoint = Some(address);
+        }
+        let dialled = connect(address, &upstream.cluster.bind, upstream.cluster.keepalive).map(|stream| {
+            let side = Side::Endpoint(Dialled { upstream: upstream.clone(), endpoint, connecting: true });
+            let tunnel = Tunnel { other: Some(key), out: Vec::new(), at: 0, side, done: false };
+            self.open(stream, address, Role::Tunnel(Box::new(tunnel)))
+        });
+        match dialled {
+            Ok(Some(other)) => {
+                self.tunnels += 1;
+                if let Some(entry) = self.pools.endpoints.get_mut(endpoint) {
+                    entry.open += 1;
+                    if let Some(host) = &entry.host {
+                        host.open_connection();
+                    }
+                }
+                if let Some(conn) = self.conns.get_mut(other) {
+                    (conn.writable, conn.readable) = (false, false);
+                }
+                if let Some(tunnel) = self.tunnel(key) {
+                    tunnel.other = Some(other);
+                }
+                self.set_deadline(other, upstream.cluster.connect_timeout);
+                // What the client sent meanwhile goes with the connection.
+                self.enqueue(key);
+            }
+            Ok(None) | Err(_) => {
+                upstream.breakers.release(Resource::Connections);
+                self.report(endpoint, Outcome::ConnectFailure);
+                if more { self.dial_tunnel(key) } else { self.close(key) }
+            }
+        }
+    }
+
+    fn choose_for_tunnel(&mut self, name: &Arc<str>, upstream: &Arc<Upstream>, called: SocketAddr) -> Option<Key> {
+        self.follow_cluster(name, upstream);
+        if upstream.cluster.discovery == Discovery::OriginalDestination {
+            return self.pools.direct(name, called);
+        }
+        let random = &mut self.random;
+        let cluster = self.pools.clusters.get_mut(name)?;
+        cluster.picker.pick(&upstream.hosts, || draw(random)).map(|place| cluster.at(place.place()))
+    }
+
+    /// The connect of an endpoint's end came to its end. False where TLS failed to start.
+    pub fn tunnel_connected(&mut self, key: Key) -> bool {
+        let Some(Tunnel { side: Side::Endpoint(dialled), other, .. }) = self.tunnel(key) else { return false };
+        dialled.connecting = false;
+        let (endpoint, other) = (dialled.endpoint, *other);
+        let Some(entry) = self.pools.endpoints.get(endpoint) else { return false };
+        let (address, tls) = (entry.address, entry.tls.clone());
+        let offers = other.and_then(|other| self.accepted_end(other)?.offers.clone());
+        match tls {
+            None => self.tunnel_stands(key),
+            Some(tls) => {
+                if let Err(error) = self.secure(key, address, &tls, offers.as_deref()) {
+                    tracing::warn!(%error, %address, "TLS cannot be started");
+                    self.tunnel_gone(key);
+                    return false;
+                }
+            }
+        }
+        self.enqueue(key);
+        true
+    }
+
+    /// The endpoint's end carries octets.
+    fn tunnel_stands(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.deadline = None;
+        }
+        if let Some(Tunnel { side: Side::Endpoint(dialled), .. }) = self.tunnel(key) {
+            let endpoint = dialled.endpoint;
+            self.report(endpoint, Outcome::Connected);
+        }
+        self.mark(key);
+    }
+
+    /// Reads one end, and hands what came to the other.
+    pub fn read_tunnel(&mut self, key: Key, buffers: &mut Buffers) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let Role::Tunnel(tunnel) = &conn.role else { return };
+        if tunnel.done || tunnel.is_connecting() {
+            return;
+        }
+        let other = tunnel.other;
+        // The client's octets wait in its socket until there is somebody to take them; TLS has to be heard before.
+        if other.is_none() && conn.session.is_none() {
+            return;
+        }
+        let (was_secured, waits) = (conn.is_secured(), conn.deadline.is_some());
+        let got = conn.read(&mut buffers.plain, &mut buffers.cipher);
+        if !conn.is_flushed() {
+            self.mark(key);
+        }
+        if let Got::Failed(broken) = &got {
+            return self.broken(key, broken);
+        }
+        if self.conns.get(key).is_some_and(|conn| conn.is_secured()) && (!was_secured || waits) {
+            self.tunnel_secured(key);
+        }
+        let Some(tunnel) = self.tunnel(key) else { return };
+        let octets = buffers.plain.filled();
+        let ended = matches!(got, Got::End);
+        tunnel.done |= ended;
+        match tunnel.other {
+            Some(other) => self.hand_over_octets(key, other, octets, ended),
+            None if ended => return self.close(key),
+            None => {
+                if let Some(conn) = self.conns.get_mut(key) {
+                    conn.keep(octets);
+                }
+            }
+        }
+        if let Some(conn) = self.conns.get(key)
+            && conn.readable
+            && !conn.paused
+            && !ended
+        {
+            self.enqueue(key);
+        }
+    }
+
+    /// TLS of an end stands.
+    fn tunnel_secured(&mut self, key: Key) {
+        match self.tunnel(key).map(|tunnel| (&tunnel.side, tunnel.other)) {
+            Some((Side::Client(_), None)) => self.dial_tunnel(key),
+            Some((Side::Endpoint(_), _)) => self.tunnel_stands(key),
+            _ => {}
+        }
+    }
+
+    fn hand_over_octets(&mut self, key: Key, other: Key, octets: &[u8], ended: bool) {
+        let from_client = match &mut self.tunnel(key).map(|tunnel| &mut tunnel.side) {
+            Some(Side::Client(accepted)) => {
+                accepted.received += octets.len() as u64;
+                true
+            }
+            _ => false,
+        };
+        if !from_client && let Some(accepted) = self.accepted_end(other) {
+            accepted.sent += octets.len() as u64;
+        }
+        let Some(end) = self.conns.get_mut(other) else { return };
+        let Role::Tunnel(tunnel) = &mut end.role else { return };
+        tunnel.out.extend_from_slice(octets);
+        let full = tunnel.output().len() > WAITING;
+        if ended && end.after == After::Open {
+            end.after = After::Shut;
+        }
+        self.mark(other);
+        if full && let Some(conn) = self.conns.get_mut(key) {
+            conn.paused = true;
+        }
+    }
+
+    /// There is room in one end: the other is read on. An end that was shut and has heard the last is over.
+    pub fn refill_tunnel(&mut self, key: Key) {
+        let Some(tunnel) = self.tunnel(key) else { return };
+        let (other, relieved) = (tunnel.other, tunnel.output().len() < WAITING / 2);
+        if relieved && let Some(other) = other {
+            self.resume(other);
+        }
+    }
+
+    /// Both directions were ended and written.
+    pub fn tunnel_settled(&mut self, key: Key) {
+        let Some(conn) = self.conns.get(key) else { return };
+        let Role::Tunnel(tunnel) = &conn.role else { return };
+        let Some(other) = tunnel.other else { return };
+        let is_over = |conn: &Conn| {
+            conn.after == After::IsShut && matches!(&conn.role, Role::Tunnel(tunnel) if tunnel.done)
+        };
+        if is_over(conn) && self.conns.get(other).is_none_or(is_over) {
+            self.tunnel_over(key, other);
+        }
+    }
+
+    /// The client's end was silent for too long: it is over where the other was, too.
+    pub fn tunnel_idle(&mut self, key: Key) {
+        let Some(tunnel) = self.tunnel(key) else { return };
+        let (other, limit) = (tunnel.other, tunnel.idle_timeout().unwrap_or(Duration::MAX));
+        let silent = |conn: &Conn| self.now.saturating_duration_since(conn.active) >= limit;
+        let Some(other) = other else { return self.close(key) };
+        if self.conns.get(other).is_none_or(silent) {
+            self.close_when_written(key);
+            self.close_when_written(other);
+        }
+    }
+
+    fn tunnel_over(&mut self, key: Key, other: Key) {
+        self.close(key);
+        self.close(other);
+    }
+
+    /// An end broke: the other goes too, as soon as it has what came before.
+    pub fn tunnel_gone(&mut self, key: Key) {
+        let Some(tunnel) = self.tunnel(key) else { return };
+        let other = tunnel.other;
+        let failed = match &tunnel.side {
+            Side::Endpoint(dialled) if dialled.connecting => Some(dialled.endpoint),
+            Side::Endpoint(dialled) => {
+                let endpoint = dialled.endpoint;
+                self.conns.get(key).is_some_and(|conn| !conn.is_secured()).then_some(endpoint)
+            }
+            Side::Client(_) => None,
+        };
+        self.close(key);
+        let Some(other) = other else { return };
+        if let Some(endpoint) = failed {
+            self.report(endpoint, Outcome::ConnectFailure);
+            if let Some(tunnel) = self.tunnel(other) {
+                tunnel.other = None;
+            }
+            let again = self.accepted_end(other).is_some_and(|end| end.attempts < end.tcp.connect_attempts);
+            return if again { self.dial_tunnel(other) } else { self.close(other) };
+        }
+        self.close_when_written(other);
+    }
+
+    /// `connect_timeout`, or the client's handshake took too long.
+    pub fn tunnel_is_due(&mut self, key: Key) {
+        self.tunnel_gone(key);
+    }
+
+    /// What counted an end does so no more.
+    pub fn forget_tunnel(&mut self, tunnel: &Tunnel) {
+        if let Side::Endpoint(dialled) = &tunnel.side {
+            self.tunnels = self.tunnels.saturating_sub(1);
+            dialled.upstream.breakers.release(Resource::Connections);
+            if let Some(endpoint) = self.pools.endpoints.get_mut(dialled.endpoint) {
+                endpoint.open = endpoint.open.saturating_sub(1);
+                if let Some(host) = &endpoint.host {
+                    host.close_connection();
+                }
+            }
+        }
+    }
+}
+
+fn weighted(clusters: &[(Arc<str>, u32)], random: u64) -> Arc<str> {
+    let total: u64 = clusters.iter().map(|(_, weight)| u64::from(*weight)).sum();
+    let mut drawn = random % total.max(1);
+    for (name, weight) in clusters {
+        match drawn.checked_sub(u64::from(*weight)) {
+            Some(left) => drawn = left,
+            None => return name.clone(),
+        }
+    }
+    clusters.last().map(|(name, _)| name.clone()).unwrap_or_default()
+}
+
