@@ -1,8 +1,16 @@
 //! Clusters: how endpoints are found, chosen, judged, and spoken to.
 
+mod fields;
+mod health;
+mod read;
+
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+use byrnie_balance::{Checks, Ejection, FirstCheck, Limits, Policy};
+
 use crate::{Endpoints, UpstreamTls, listener::Keepalive};
+
+pub use fields::tables;
 
 /// `envoy.config.cluster.v3.Cluster`.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,14 +25,33 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// `typed_extension_protocol_options`, HttpProtocolOptions.
     pub protocol: Protocol,
+    /// `common_http_protocol_options.idle_timeout` (of a connection without requests); none is never.
+    pub idle_timeout: Option<Duration>,
+    /// `common_http_protocol_options.max_requests_per_connection`, at least 1; none is no limit.
+    pub max_requests: Option<u32>,
     /// `transport_socket` and `transport_socket_matches`.
     pub sockets: Sockets,
     /// `upstream_connection_options.tcp_keepalive`.
     pub keepalive: Option<Keepalive>,
     /// `upstream_bind_config`: where connections come from, by family.
     pub bind: Vec<IpAddr>,
-    // To be added by the reading code: balancer, limits, retry budget, ejection, health checks, panic threshold
-    // (types of byrnie_balance), max requests a connection, idle timeout of the connections, TCP keep-alive.
+    /// `lb_policy`. Where the address is the one that was called there is nothing to choose.
+    pub balancer: Policy,
+    /// `common_lb_config.healthy_panic_threshold`, percent; 0 is never.
+    pub panic_threshold: u8,
+    /// `circuit_breakers`.
+    pub limits: Limits,
+    /// `outlier_detection`.
+    pub ejection: Option<Ejection>,
+    /// `health_checks`; Envoy takes one as well.
+    pub health_check: Option<HealthCheck>,
+    /// Whether new endpoints are called before they were checked
+    /// (`common_lb_config.ignore_new_hosts_until_first_hc`).
+    pub first_check: FirstCheck,
+    /// `close_connections_on_host_health_failure`.
+    pub close_on_failure: bool,
+    /// `ignore_health_on_host_removal`: else an endpoint that is healthy by its checks stays although it was removed.
+    pub forgets_removed: bool,
 }
 
 /// `ClusterDiscoveryType`.
@@ -68,6 +95,52 @@ pub struct Sockets {
     pub otherwise: Option<Arc<UpstreamTls>>,
 }
 
+/// `envoy.config.core.v3.HealthCheck`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked.
+    pub probe: Probe,
+    /// `timeout`, connecting included.
+    pub timeout: Duration,
+    /// `reuse_connection`.
+    pub reuses_connection: bool,
+    /// `tls_options.alpn_protocols`, in place of what the cluster offers; empty offers what the cluster does.
+    pub alpn: Arc<[Box<[u8]>]>,
+    /// Thresholds and intervals.
+    pub pace: Checks,
+}
+
+/// `HealthChecker`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// `http_health_check`.
+    Http(HttpProbe),
+    /// `grpc_health_check`.
+    Grpc {
+        /// `service_name`, may be empty.
+        service: Box<str>,
+        /// `authority`, or the cluster's name.
+        authority: Box<str>,
+    },
+    /// `tcp_health_check`: a connection (with its handshake) is enough.
+    Tcp,
+}
+
+/// `HttpHealthCheck`: a GET.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpProbe {
+    /// `host`, or the cluster's name.
+    pub host: Box<str>,
+    /// `path`.
+    pub path: Box<str>,
+    /// `expected_statuses`, from and up to but without; never empty.
+    pub expected: Vec<(u16, u16)>,
+    /// `retriable_statuses`: these count as no answer.
+    pub retriable: Vec<(u16, u16)>,
+    /// `codec_client_type`.
+    pub version: Version,
+}
+
 impl Sockets {
     /// The transport of an endpoint with this account; `None` is plain text.
     pub fn of(&self, account: Option<&str>) -> Option<&Arc<UpstreamTls>> {
@@ -75,6 +148,18 @@ impl Sockets {
         match self.matches.iter().find(|(wanted, _)| fits(wanted)) {
             Some((_, transport)) => transport.as_ref(),
             None => self.otherwise.as_ref(),
+        }
+    }
+}
+
+impl HttpProbe {
+    /// What a status means: whether it is expected, and whether it counts as no answer.
+    pub fn judge(&self, status: u16) -> byrnie_balance::Answer {
+        let within = |ranges: &[(u16, u16)]| ranges.iter().any(|(from, to)| (*from..*to).contains(&status));
+        match (within(&self.expected), within(&self.retriable)) {
+            (true, _) => byrnie_balance::Answer::Passed,
+            (false, true) => byrnie_balance::Answer::Unreachable,
+            (false, false) => byrnie_balance::Answer::Refused,
         }
     }
 }

@@ -8,18 +8,26 @@
 
 mod cluster;
 mod endpoints;
+mod fields;
+mod format;
 mod head;
+mod http;
 mod listener;
+mod re2;
 mod refused;
 mod resource;
 mod route;
+mod text;
 mod tls;
+mod value;
 
-pub use cluster::{Cluster, Discovery, Protocol, Sockets};
+pub use cluster::{Cluster, Discovery, HealthCheck, HttpProbe, Probe, Protocol, Sockets, Version};
 pub use endpoints::{Endpoint, Endpoints};
+pub use fields::{How, Row, Table, supported};
 pub use head::{Fields, RequestHead, ResponseHead};
 pub use listener::{
-    Chain, ChainMatch, ClientCertificate, Direction, Filter, Http, Inspect, Listener, Routes, Tcp, Transport,
+    Chain, ChainMatch, ClientCertificate, Direction, Filter, Http, Inspect, Keepalive, Listener, LocalReply, Routes,
+    Seen, Tcp, Transport,
 };
 pub use refused::Refused;
 pub use resource::{Reference, Resource};

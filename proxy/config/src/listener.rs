@@ -1,8 +1,16 @@
 //! Listeners: where connections arrive, how their protocol is found out, and what each chain does with them.
 
+mod choose;
+mod fields;
+mod http;
+mod read;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{DownstreamTls, RouteTable};
+
+pub use choose::Seen;
+pub use fields::tables;
 
 /// `envoy.config.listener.v3.Listener`.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +27,10 @@ pub struct Listener {
     pub hands_over: bool,
     /// `listener_filters`, and how long they may take.
     pub inspect: Inspect,
-    /// In the order of Envoy's choice: see [`Listener::choose`]. The default chain is the last, without conditions.
+    /// No two for the same connection; which one takes it is for [`Listener::choose`] to say.
     pub chains: Vec<Chain>,
+    /// `default_filter_chain`: where none of them does.
+    pub default: Option<Chain>,
     /// `tcp_keepalive`: idle time, interval, probes.
     pub keepalive: Option<Keepalive>,
 }
@@ -90,7 +100,7 @@ pub struct ChainMatch {
 }
 
 /// What stands on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// `raw_buffer`.
     Plain,
