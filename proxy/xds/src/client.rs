@@ -108,6 +108,11 @@ impl Client {
     /// A stream is open: everything is subscribed to anew, saying what is held already (rule 21).
     pub fn on_connected(&mut self, now: Instant) {
         self.renew(Stream::New, Some(now));
+        // Of what only `*` covers and no version is held the server does not hear, so it would not hear that it is gone.
+        for table in &mut self.tables {
+            table.entries.retain(|_, entry| entry.named || entry.held.candidate().is_some());
+        }
+        self.settle(now);
     }
 
     /// The stream is gone. What serves goes on serving.
@@ -129,7 +134,7 @@ impl Client {
                 }
             }
         }
-        self.deadline = now.map(|now| now + ANSWER_LIMIT).filter(|_| self.awaits_something());
+        self.deadline = None;
     }
 
     /// Listeners that are wanted on demand: new ones, and those that are no longer wanted.
@@ -199,11 +204,6 @@ impl Client {
 
     fn is_connected(&self) -> bool {
         self.stream != Stream::None
-    }
-
-    fn awaits_something(&self) -> bool {
-        let awaits = |entry: &Entry| matches!(entry.held, Held::Awaited { .. });
-        self.tables.iter().any(|table| table.entries.values().any(awaits))
     }
 
     fn table(&self, kind: Kind) -> &Table {

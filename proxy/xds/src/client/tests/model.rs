@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,8 +14,8 @@ use proptest::prelude::*;
 
 use super::peer::{Peer, owned};
 use crate::{
-    client::Listeners,
-    held::Held,
+    client::{ANSWER_LIMIT, Listeners},
+    held::{Entry, Good, Held},
     testing::{GARBAGE, body, resource},
 };
 
@@ -186,13 +187,15 @@ struct Model {
     server: Server,
     wanted: BTreeSet<String>,
     wildcard: bool,
+    /// What served after the last step.
+    serving: HashMap<Key, Arc<Good>>,
 }
 
 impl Model {
     fn new(wildcard: bool) -> Self {
         let listeners = if wildcard { Listeners::All } else { Listeners::Named(vec![name(Listener, 0).into()]) };
         let (peer, server) = (Peer::new(&listeners), Server::default());
-        Self { peer, server, wanted: BTreeSet::new(), wildcard }
+        Self { peer, server, wanted: BTreeSet::new(), wildcard, serving: HashMap::new() }
     }
 
     fn run(&mut self, step: Step) {
@@ -235,7 +238,7 @@ impl Model {
             }
             Step::Wait(seconds) => self.peer.wait(Duration::from_secs(seconds)),
         }
-        self.nothing_serves_without_what_it_needs();
+        self.nothing_breaks();
     }
 
     fn send(&mut self, kind: Kind, keys: &[Key]) {
@@ -266,24 +269,34 @@ impl Model {
         }
     }
 
-    /// Whatever a serving resource refers to serves as well, or the server had its chance.
-    fn nothing_serves_without_what_it_needs(&self) {
-        let tables = &self.peer.client.tables;
-        for (_, _, good) in self.peer.client.serving() {
+    /// What serves from now on has what it needs, or the server had its chance; and what served on keeps what it had.
+    fn nothing_breaks(&mut self) {
+        let serving: HashMap<_, _> =
+            self.peer.client.serving().into_iter().map(|(kind, name, good)| ((kind, name.to_string()), good)).collect();
+        for (key, good) in &serving {
+            let stays = self.serving.get(key).is_some_and(|before| Arc::ptr_eq(before, good));
             for to in &good.references {
-                let entry = tables[to.kind as usize].entries.get(&to.name);
+                let entry = self.peer.client.table(to.kind).entries.get(&to.name);
                 let entry = entry.unwrap_or_else(|| panic!("{to:?} was given up"));
-                let had_its_chance = match &entry.held {
-                    Held::Awaited { since } => {
-                        // Since then the stream may have changed, and the clock began anew.
-                        since.is_none_or(|since| since <= self.peer.now)
-                    }
-                    Held::Live(_) => true,
-                    Held::Refused { serving, .. } => serving.is_none(),
-                    Held::Withdrawn => true,
-                };
-                assert!(entry.serving.is_some() || had_its_chance, "{to:?}: {entry:?}");
+                let to = (to.kind, to.name.to_string());
+                if !stays {
+                    assert!(entry.serving.is_some() || self.had_its_chance(entry), "{key:?} without {to:?}: {entry:?}");
+                } else if self.serving.contains_key(&to) && entry.serving.is_none() {
+                    let referrer = &self.peer.client.table(key.0).entries[&*key.1];
+                    assert!(matches!(entry.held, Held::Withdrawn), "{key:?} lost {to:?}: {entry:?}");
+                    assert!(to.0 == Cluster && !referrer.is_superseded(), "{key:?} lost {to:?} too early");
+                }
             }
+        }
+        self.serving = serving;
+    }
+
+    fn had_its_chance(&self, entry: &Entry) -> bool {
+        match &entry.held {
+            Held::Awaited { since } => since.is_some_and(|since| self.peer.now >= since + ANSWER_LIMIT),
+            Held::Live(_) => false,
+            Held::Refused { serving, .. } => serving.is_none(),
+            Held::Withdrawn => true,
         }
     }
 
