@@ -6,6 +6,7 @@
 //! in force. They meet in [`shared::Shared`] only.
 
 pub mod config;
+pub mod control;
 pub mod identity;
 pub mod settings;
 pub mod shared;

@@ -1,2 +1,58 @@
-//! To come.
-fn main() {}
+//! `byrnie-proxy`: settings, build, run, exit code.
+
+use std::process::ExitCode;
+
+use byrnie_proxy::{
+    control::Proxy,
+    settings::{Arguments, Settings},
+};
+use byrnie_runtime::logs;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if !error.use_stderr() => {
+            // `--help` and `--version`; a closed pipe is no reason to fail.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return failed(&one_line(&error.to_string())),
+    };
+    let settings = match arguments.check() {
+        Ok(settings) => settings,
+        Err(error) => return failed(&error),
+    };
+    match run(settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn run(settings: Settings) -> anyhow::Result<()> {
+    logs::init(settings.log_format, settings.log.as_deref())?;
+    end_on_panic();
+    // Traffic is the workers'; what happens here is little, and one thread is all that it costs.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { Ok(Proxy::build(settings).await?.serve().await?) })
+}
+
+/// A proxy that lost one of its threads or tasks is worse than none: whoever keeps it running starts it anew.
+fn end_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("byrnie-proxy: {error}");
+    ExitCode::FAILURE
+}
+
+/// The problem alone, without the usage that follows it.
+fn one_line(error: &str) -> String {
+    let problem = error.lines().take_while(|line| !line.is_empty()).map(str::trim).collect::<Vec<_>>().join(" ");
+    problem.strip_prefix("error: ").unwrap_or(&problem).to_owned()
+}
