@@ -102,7 +102,7 @@ impl Args {
     }
 
     fn times(&self) -> Times {
-        let seconds = if self.quick { 0.25 } else { self.seconds };
+        let seconds = if self.quick { 0.2 } else { self.seconds };
         Times { warm: Duration::from_secs_f64(seconds / 4.0), window: Duration::from_secs_f64(seconds) }
     }
 
