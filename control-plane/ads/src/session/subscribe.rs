@@ -67,9 +67,9 @@ impl Session {
 
     /// One bad resource must not take others with it: Envoy refuses a whole response for one that fails its validation,
     /// and often does not say which. So what came with it is sent once more without it, or in halves until the bad one
-    /// is alone. gRPC keeps the valid ones anyway (gRFC A46).
+    /// is alone. gRPC (gRFC A46) and the micro-proxy keep the valid ones anyway.
     fn on_refused(&mut self, kind: Kind, refused: Refused) {
-        if self.client.dialect == Dialect::Grpc {
+        if self.client.dialect != Dialect::Envoy {
             return;
         }
         let full = self.protocol == Protocol::Sotw && is_full(kind);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use byrnie_model::{Capture, InboundPort, Protocol, ServiceKind, Update, WorkloadName, World};
+use byrnie_model::{Capture, InboundPort, Protocol, ServiceKind, UnknownOutbound, Update, WorkloadName, World};
 use byrnie_proto::{
     Kind,
     envoy::envoy::config::{cluster::v3::Cluster, core::v3::transport_socket::ConfigType, listener::v3::Listener},
@@ -110,6 +110,19 @@ fn what_services_change_concerns_no_wildcard_of_a_micro_proxy() {
     assert!(!changes.iter().any(|change| micro.covers(&change.view)));
     let concerns = |name: &str| changes.iter().any(|change| micro.sees(&change.view) && &*change.name == name);
     assert!(concerns("out/10.96.0.5:80") && concerns("shop/cart:80"));
+}
+
+#[test]
+fn what_becomes_of_unknown_addresses_is_told_to_its_wildcard() {
+    let mut moving = Moving::from([redirected("web")]);
+    let old = moving.snapshot.clone();
+    moving.apply([mesh(|mesh| mesh.unknown_outbound = UnknownOutbound::Refuse)]);
+    let micro = client(Dialect::Micro, "web");
+    let told = |change: &byrnie_snapshot::Change| micro.covers(&change.view) && &*change.name == "out";
+    assert!(moving.snapshot.changes(&old).iter().any(told));
+    let sight = |snapshot: &Snapshot| snapshot.sight(&micro, Kind::Listener).wildcard();
+    let changed = sight(&moving.snapshot).changes(&sight(&old));
+    assert_eq!(changed.iter().map(|name| &**name).collect::<Vec<_>>(), ["out"]);
 }
 
 #[test]
