@@ -83,6 +83,11 @@ impl Contexts {
         Self { identity, provider: Arc::new(provider), held: Mutex::default() }
     }
 
+    /// Who this workload is, a URI; none before the first certificate was issued.
+    pub fn own_uri(&self) -> Option<Arc<str>> {
+        self.identity.load().map(|identity| Arc::clone(identity.uri()))
+    }
+
     /// The context of connections that are accepted. Looked up once per connection: a hash and a lock.
     pub fn server(&self, tls: &Arc<DownstreamTls>) -> Result<Arc<ServerContext>, ContextError> {
         self.look_up(tls, |held| &mut held.servers, |identity| ServerContext::new(tls, identity, &self.provider))

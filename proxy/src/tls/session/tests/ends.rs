@@ -112,10 +112,8 @@ impl Side for End {
                 self.unread = input[progress.consumed..].to_vec();
                 self.ended = progress.ended;
             }
-            Err(error) => {
-                eprintln!("{error:?} {} in, {} out", input.len(), self.out.len());
-                self.error.get_or_insert(error);
-            }
+            // The first one: an alert of the peer may follow.
+            Err(error) => _ = self.error.get_or_insert(error),
         }
     }
 
