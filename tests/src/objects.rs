@@ -19,6 +19,7 @@ pub struct Pod {
     inbound: Vec<String>,
     upstreams: Vec<(SocketAddr, String)>,
     annotations: Vec<String>,
+    labels: Vec<String>,
     ready: bool,
 }
 
@@ -46,8 +47,8 @@ impl Pod {
     pub fn new(namespace: &str, name: &str, app: &str) -> Self {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let (account, app) = (app.to_owned(), app.to_owned());
-        let (inbound, upstreams, annotations) = (Vec::new(), Vec::new(), Vec::new());
-        Self { namespace, name, account, app, ip: address(), inbound, upstreams, annotations, ready: true }
+        let (inbound, upstreams, annotations, labels) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { namespace, name, account, app, ip: address(), inbound, upstreams, annotations, labels, ready: true }
     }
 
     /// On a given address.
@@ -65,6 +66,12 @@ impl Pod {
     /// With an annotation more.
     pub fn annotated(mut self, key: &str, value: &str) -> Self {
         self.annotations.push(format!("{key}: \"{value}\""));
+        self
+    }
+
+    /// With a label more.
+    pub fn labelled(mut self, key: &str, value: &str) -> Self {
+        self.labels.push(format!(", {key}: \"{value}\""));
         self
     }
 
@@ -120,6 +127,7 @@ impl Pod {
             annotations.push(format!("byrnie.io/upstreams: \"{}\"", upstreams.join(",")));
         }
         let annotations = annotations.join(", ");
+        let labels = self.labels.concat();
         let ready = if self.ready { "True" } else { "False" };
         format!(
             "apiVersion: v1
@@ -127,7 +135,7 @@ kind: Pod
 metadata:
   name: {name}
   namespace: {namespace}
-  labels: {{app: {app}}}
+  labels: {{app: {app}{labels}}}
   annotations: {{{annotations}}}
 spec: {{serviceAccountName: {account}}}
 status:

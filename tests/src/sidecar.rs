@@ -1,9 +1,10 @@
-//! A real Envoy beside a Pod, started as the README says.
+//! A real data plane beside a Pod: an Envoy, started as the README says, or a micro-proxy.
 
 use std::{
-    fs,
+    fs::{self, File},
     net::SocketAddr,
-    process::{Command, Stdio},
+    path::PathBuf,
+    process::{Command, ExitStatus, Output, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -13,17 +14,27 @@ use crate::{
     http,
     mesh::Mesh,
     objects::{Pod, free_address},
-    process::{Process, byrnie},
+    process::{Process, byrnie, program},
     tools,
     wait::until,
 };
 
-/// An Envoy with the bootstrap that `byrnie bootstrap envoy` printed.
+/// A running data plane.
 #[derive(Debug)]
 pub struct Sidecar {
+    proxy: Proxy,
     process: Process,
     admin: SocketAddr,
-    log: std::path::PathBuf,
+    log: PathBuf,
+}
+
+/// A kind of data plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proxy {
+    /// Envoy, with the bootstrap that `byrnie bootstrap envoy` printed.
+    Envoy,
+    /// `byrnie-proxy`, with a token of `byrnie token`.
+    Micro,
 }
 
 /// A variant of the discovery protocol.
@@ -44,27 +55,36 @@ impl Mesh {
 }
 
 impl Sidecar {
-    /// Starts it and waits until it is ready.
+    /// Starts an Envoy and waits until it is ready.
     pub async fn start(mesh: &Mesh, workload: &str) -> Result<Self> {
         Self::speaking(Variant::Delta, mesh, workload).await
     }
 
-    /// Starts it with this variant of the protocol and waits until it is ready.
+    /// Starts an Envoy with this variant of the protocol and waits until it is ready.
     pub async fn speaking(variant: Variant, mesh: &Mesh, workload: &str) -> Result<Self> {
         let mut sidecar = Self::launch(variant, mesh, workload)?;
         sidecar.until_ready().await?;
         Ok(sidecar)
     }
 
-    /// Starts it without waiting.
+    /// Starts a data plane of a kind and waits until it is ready.
+    pub async fn of(proxy: Proxy, mesh: &Mesh, workload: &str) -> Result<Self> {
+        let mut sidecar = match proxy {
+            Proxy::Envoy => Self::launch(Variant::Delta, mesh, workload)?,
+            Proxy::Micro => Self::launch_micro(mesh, workload)?,
+        };
+        sidecar.until_ready().await?;
+        Ok(sidecar)
+    }
+
+    /// Starts an Envoy without waiting.
     pub fn launch(variant: Variant, mesh: &Mesh, workload: &str) -> Result<Self> {
         let admin = free_address(15000);
         let mut bootstrap = Command::new(byrnie()?);
         bootstrap.args(["bootstrap", "envoy", "--workload", workload, "--xds-address", &mesh.xds().to_string()]);
         bootstrap.args(["--envoy-admin-address", &admin.to_string()]).arg("--state").arg(mesh.state());
         bootstrap.args(["--protocol", if variant == Variant::Delta { "delta" } else { "sotw" }]);
-        let output = bootstrap.output()?;
-        ensure!(output.status.success(), "byrnie bootstrap: {}", String::from_utf8_lossy(&output.stderr));
+        let output = succeeded(&mut bootstrap)?;
         let stem = workload.replace('/', "-");
         let file = mesh.folder().join(format!("{stem}.bootstrap.yaml"));
         fs::write(&file, output.stdout)?;
@@ -77,16 +97,50 @@ impl Sidecar {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        Ok(Self { process: Process::start("envoy", &mut command)?, admin, log })
+        Ok(Self { proxy: Proxy::Envoy, process: Process::start("envoy", &mut command)?, admin, log })
+    }
+
+    /// Starts a micro-proxy without waiting.
+    pub fn launch_micro(mesh: &Mesh, workload: &str) -> Result<Self> {
+        let admin = free_address(15000);
+        let mut token = Command::new(byrnie()?);
+        token.args(["token", "--workload", workload]).arg("--state").arg(mesh.state());
+        let output = succeeded(&mut token)?;
+        let stem = workload.replace('/', "-");
+        let file = mesh.folder().join(format!("{stem}.token"));
+        fs::write(&file, output.stdout)?;
+        let log = mesh.folder().join(format!("{stem}.proxy.log"));
+        let mut command = Command::new(program("byrnie-proxy")?);
+        command.args(["--workload", workload, "--xds-address", &mesh.xds().to_string()]);
+        command.args(["--admin-address", &admin.to_string()]).arg("--token-file").arg(&file);
+        let told = File::create(&log)?;
+        command.stdin(Stdio::null()).stdout(told.try_clone()?).stderr(told);
+        Ok(Self { proxy: Proxy::Micro, process: Process::start("byrnie-proxy", &mut command)?, admin, log })
     }
 
     /// Waits until `/ready` says so.
     pub async fn until_ready(&mut self) -> Result<()> {
-        let ready = until("envoy is ready", async || {
+        let ready = until("the sidecar is ready", async || {
             self.process.check()?;
             Ok(http::get(self.admin, "localhost", "/ready").await?.status == 200)
         });
-        ready.await.with_context(|| format!("envoy log:\n{}", self.log()))
+        ready.await.with_context(|| format!("{:?} log:\n{}", self.proxy, self.log()))
+    }
+
+    /// Which kind it is.
+    pub fn proxy(&self) -> Proxy {
+        self.proxy
+    }
+
+    /// An error where it has ended.
+    pub fn check(&mut self) -> Result<()> {
+        self.process.check().with_context(|| format!("{:?} log:\n{}", self.proxy, self.log()))
+    }
+
+    /// SIGTERM, and how it ended; it has as long as `until` waits.
+    pub async fn terminate(&mut self) -> Result<ExitStatus> {
+        self.process.terminate()?;
+        self.process.ended().await
     }
 
     /// Its admin address.
@@ -99,8 +153,9 @@ impl Sidecar {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// A part of its configuration as it is in force: what `/config_dump?resource=` calls it.
+    /// A part of its configuration as it is in force: what `/config_dump?resource=` of Envoy calls it.
     pub async fn config(&self, resource: &str) -> Result<Vec<Value>> {
+        self.is_envoy("its configuration by resource")?;
         let dump = http::get(self.admin, "localhost", &format!("/config_dump?resource={resource}")).await?;
         let mut dump: Value = serde_json::from_str(&dump.body).with_context(|| dump.body.clone())?;
         Ok(dump["configs"].as_array_mut().map(std::mem::take).unwrap_or_default())
@@ -120,11 +175,24 @@ impl Sidecar {
         Ok(versions)
     }
 
-    /// The sum of all counters and gauges whose name contains every part; in names of clusters Envoy writes `_` for `:`.
+    /// The sum of all counters and gauges of an Envoy whose name contains every part; in names of clusters it writes
+    /// `_` for `:`. An error for a micro-proxy, whose numbers have other names: 0 would look like an answer.
     pub async fn counter(&self, parts: &[&str]) -> Result<u64> {
+        self.is_envoy("its counters")?;
         let stats = http::get(self.admin, "localhost", "/stats").await?.body;
         let lines = stats.lines().filter_map(|line| line.rsplit_once(": "));
         let wanted = lines.filter(|(name, _)| parts.iter().all(|part| name.contains(part)));
         Ok(wanted.filter_map(|(_, value)| value.parse::<u64>().ok()).sum())
     }
+
+    fn is_envoy(&self, asked: &str) -> Result<()> {
+        ensure!(self.proxy == Proxy::Envoy, "{asked} are Envoy's own pages, and this is a {:?}", self.proxy);
+        Ok(())
+    }
+}
+
+fn succeeded(command: &mut Command) -> Result<Output> {
+    let output = command.output()?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(output)
 }

@@ -1,0 +1,135 @@
+//! Envoy and the micro-proxy run the same scenarios, and must not be told apart.
+//!
+//! A scenario ([`scenarios`]) is objects of Kubernetes, applications that do what a script says ([`backend`]) and
+//! requests by clients that write down all that comes back ([`client`]). It runs in four worlds ([`world`]): with Envoy
+//! as the client's and as the servers' sidecar, which is the baseline, and with the micro-proxy in either place and in
+//! both. What it wrote down ([`record`]) must be equal to the baseline, field by field: what each application received
+//! and what each client got. Counts over backends are compared as samples ([`statistics`]). Differences that are meant
+//! stand in `differences.txt`, with a reason each; all others fail, and so does a line that nothing needs.
+//!
+//! | variable | does |
+//! | --- | --- |
+//! | `BYRNIE_DIFFERENTIAL=envoy` | compares Envoy with itself: are the scenarios stable? |
+//! | `BYRNIE_SCENARIOS=a,b` | runs only these |
+//! | `BYRNIE_SHOW=1` | prints what the baseline wrote down |
+//! | `BYRNIE_CASES`, `BYRNIE_SEED` | how many random cases ([`random`]), and which: 1,000 and 1 by default |
+
+mod backend;
+mod client;
+mod message;
+mod random;
+mod record;
+mod scenarios;
+mod stage;
+mod statistics;
+mod wire;
+mod world;
+
+use std::{collections::BTreeSet, env, sync::Arc, time::Instant};
+
+use anyhow::{Result, ensure};
+use byrnie_tests::sidecar::Proxy;
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, LocalSet},
+};
+
+use crate::{
+    record::{Meant, Transcript},
+    scenarios::Scenario,
+    world::{Planes, World},
+};
+
+/// So many scripts run at once: most of them wait most of the time, but there may be two cores only.
+const AT_ONCE: usize = 8;
+
+const BASELINE: Planes = Planes { client: Proxy::Envoy, server: Proxy::Envoy };
+
+/// The worlds beside the baseline.
+fn compared() -> Vec<Planes> {
+    if env::var("BYRNIE_DIFFERENTIAL").is_ok_and(|kind| kind == "envoy") {
+        return vec![BASELINE];
+    }
+    [(Proxy::Micro, Proxy::Envoy), (Proxy::Envoy, Proxy::Micro), (Proxy::Micro, Proxy::Micro)]
+        .map(|(client, server)| Planes { client, server })
+        .into()
+}
+
+fn chosen() -> Vec<Arc<Scenario>> {
+    let mut all = scenarios::all();
+    if let Ok(names) = env::var("BYRNIE_SCENARIOS") {
+        all.retain(|scenario| names.split(',').any(|name| name == scenario.name));
+    }
+    all
+}
+
+/// Runs all scenarios in one world.
+async fn perform(planes: Planes, scenarios: Vec<Arc<Scenario>>, gate: Arc<Semaphore>) -> Result<Vec<Transcript>> {
+    let (world, stages) = World::start(planes, scenarios).await?;
+    let mut tasks = JoinSet::new();
+    for (index, stage) in stages.into_iter().enumerate() {
+        let gate = Arc::clone(&gate);
+        tasks.spawn_local(async move {
+            let _turn = gate.acquire_owned().await;
+            (index, Arc::new(stage).run().await)
+        });
+    }
+    let mut transcripts = tasks.join_all().await;
+    transcripts.sort_by_key(|(index, _)| *index);
+    world.check()?;
+    Ok(transcripts.into_iter().map(|(_, transcript)| transcript).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_scenario_is_the_same_with_either_data_plane_on_either_side() -> Result<()> {
+    let started = Instant::now();
+    let scenarios = chosen();
+    ensure!(!scenarios.is_empty(), "no such scenario");
+    let worlds: Vec<_> = [BASELINE].into_iter().chain(compared()).collect();
+    let runs = LocalSet::new().run_until(perform_in(&worlds, &scenarios)).await?;
+    let failures = judge(&scenarios, &worlds, &runs)?;
+    eprintln!("{} scenarios in {} worlds: {:?}", scenarios.len(), worlds.len(), started.elapsed());
+    ensure!(failures.is_empty(), "{} differences:\n\n{}", failures.len(), failures.join("\n"));
+    Ok(())
+}
+
+/// Runs all scenarios in all worlds.
+async fn perform_in(worlds: &[Planes], scenarios: &[Arc<Scenario>]) -> Result<Vec<Vec<Transcript>>> {
+    let gate = Arc::new(Semaphore::new(AT_ONCE));
+    let mut runs = JoinSet::new();
+    for (index, planes) in worlds.iter().copied().enumerate() {
+        let (scenarios, gate) = (scenarios.to_vec(), Arc::clone(&gate));
+        runs.spawn_local(async move { (index, perform(planes, scenarios, gate).await) });
+    }
+    let mut runs = runs.join_all().await;
+    runs.sort_by_key(|(index, _)| *index);
+    runs.into_iter().map(|(_, run)| run).collect()
+}
+
+fn judge(scenarios: &[Arc<Scenario>], worlds: &[Planes], runs: &[Vec<Transcript>]) -> Result<Vec<String>> {
+    let (meant, mut needed, mut failures) = (Meant::all()?, BTreeSet::new(), Vec::new());
+    for (index, scenario) in scenarios.iter().enumerate() {
+        let baseline = &runs[0][index];
+        if env::var_os("BYRNIE_SHOW").is_some() {
+            eprintln!("{}\n{baseline}", scenario.name);
+        }
+        for (planes, run) in worlds.iter().zip(runs) {
+            let place = format!("{}, client {:?}, server {:?}", scenario.name, planes.client, planes.server);
+            failures.extend(run[index].flaws().iter().map(|flaw| format!("{place}: {flaw}")));
+            for difference in run[index].differences(baseline) {
+                let is_meant = |(_, meant): &(usize, &Meant)| meant.covers(scenario.name, &difference.field);
+                let known: Vec<_> = meant.iter().enumerate().filter(is_meant).map(|(at, _)| at).collect();
+                if known.is_empty() {
+                    failures.push(format!("{place}: {difference}"));
+                }
+                needed.extend(known);
+            }
+        }
+    }
+    let is_whole = worlds.len() > 2 && env::var_os("BYRNIE_SCENARIOS").is_none();
+    if is_whole {
+        let unneeded = meant.iter().enumerate().filter(|(at, _)| !needed.contains(at));
+        failures.extend(unneeded.map(|(_, meant)| format!("differences.txt: nothing needs this line: {meant}")));
+    }
+    Ok(failures)
+}
