@@ -42,6 +42,16 @@ impl Authority {
         vec![leaf.der().clone(), self.issuer.der().clone()]
     }
 
+    /// Chain and key of a server at 127.0.0.1, PEM.
+    pub fn server(&self) -> (String, String) {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::IpAddress([127, 0, 0, 1].into())];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let key = KeyPair::generate().unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
+        (leaf.pem() + &self.issuer.pem(), key.serialize_pem())
+    }
+
     /// An identity that ends `left` from a minute ago.
     pub fn identity(&self, uri: &str, left: Duration) -> Identity {
         let key = KeyPair::generate().unwrap();

@@ -45,7 +45,7 @@ impl Keeper {
             match self.issue().await {
                 Ok((identity, key)) => {
                     backoff.reset();
-                    let renew_at = identity.renew_at();
+                    let renew_at = identity.renew_at().min(identity.not_after());
                     self.accept(identity, &key);
                     until(renew_at).await;
                 }

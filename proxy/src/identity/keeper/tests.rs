@@ -6,6 +6,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
+use byrnie_identity::certificates_pem;
 use byrnie_proto::ca::{
     SignRequest, SignResponse,
     certificate_authority_server::{CertificateAuthority, CertificateAuthorityServer},
@@ -14,7 +15,10 @@ use rcgen::CertificateSigningRequestParams;
 use rustls_pki_types::CertificateSigningRequestDer;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
-use tonic::{Request, Response, Status, async_trait, transport::Server};
+use tonic::{
+    Request, Response, Status, async_trait,
+    transport::{Server, ServerTlsConfig},
+};
 
 use super::{
     super::authority::{Authority, CART},
@@ -62,11 +66,15 @@ impl CertificateAuthority for Signer {
 
 impl ControlPlane {
     async fn start(signer: &Signer, address: &str) -> Self {
+        Self::serve(Server::builder(), signer, address).await
+    }
+
+    async fn serve(mut server: Server, signer: &Signer, address: &str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = CertificateAuthorityServer::new(signer.clone());
         let incoming = tonic::transport::server::TcpIncoming::from(listener);
-        let serve = Server::builder().add_service(service).serve_with_incoming(incoming);
+        let serve = server.add_service(service).serve_with_incoming(incoming);
         Self { address, task: tokio::spawn(async move { serve.await.unwrap() }) }
     }
 
@@ -85,6 +93,10 @@ fn signer(left: Duration) -> Signer {
     }
 }
 
+fn folder() -> Arc<TempDir> {
+    Arc::new(tempfile::tempdir().unwrap())
+}
+
 fn source(folder: &Path, address: SocketAddr) -> Source {
     let token_file = folder.join("token");
     fs::write(&token_file, "token\n").unwrap();
@@ -93,7 +105,7 @@ fn source(folder: &Path, address: SocketAddr) -> Source {
 
 struct Kept {
     current: Arc<Current>,
-    folder: TempDir,
+    folder: Arc<TempDir>,
     task: JoinHandle<()>,
 }
 
@@ -103,11 +115,11 @@ impl Drop for Kept {
     }
 }
 
-fn keep(address: SocketAddr, folder: TempDir, stored: bool) -> Kept {
+fn keep(address: SocketAddr, folder: &Arc<TempDir>, stored: bool) -> Kept {
     let current = Arc::new(Current::new());
     let stored = stored.then(|| Stored::new(folder.path()));
     let keeper = Keeper::new(source(folder.path(), address), stored, Arc::clone(&current));
-    Kept { current, folder, task: tokio::spawn(keeper.run()) }
+    Kept { current, folder: Arc::clone(folder), task: tokio::spawn(keeper.run()) }
 }
 
 impl Kept {
@@ -124,7 +136,7 @@ impl Kept {
 async fn the_first_certificate_is_followed_by_the_next_and_each_has_a_new_key() {
     let signer = signer(HOUR);
     let control_plane = ControlPlane::start(&signer, "127.0.0.1:0").await;
-    let kept = keep(control_plane.address, tempfile::tempdir().unwrap(), false);
+    let kept = keep(control_plane.address, &folder(), false);
     let first = kept.next(0).await;
     assert_eq!((&**first.uri(), first.generation()), (CART, 1));
     assert_eq!(first.roots(), signer.authority.roots());
@@ -139,11 +151,12 @@ async fn while_the_control_plane_is_away_the_old_certificate_stays_and_a_new_one
     let signer = signer(HOUR);
     let control_plane = ControlPlane::start(&signer, "127.0.0.1:0").await;
     let address = control_plane.address;
-    let kept = keep(address, tempfile::tempdir().unwrap(), false);
+    let kept = keep(address, &folder(), false);
     let first = kept.next(0).await;
     control_plane.stop().await;
-    assert!(kept.current.load().unwrap().generation() >= first.generation());
-    let held = kept.current.load().unwrap().generation();
+    assert!(source(kept.folder.path(), address).issue().await.is_err());
+    let held = kept.current.load().expect("the old one stays").generation();
+    assert!(held >= first.generation());
     let _again = ControlPlane::start(&signer, &address.to_string()).await;
     kept.next(held).await;
 }
@@ -153,7 +166,7 @@ async fn the_token_is_read_for_each_call() {
     let signer = signer(HOUR);
     *signer.token.lock().unwrap() = "next".into();
     let control_plane = ControlPlane::start(&signer, "127.0.0.1:0").await;
-    let kept = keep(control_plane.address, tempfile::tempdir().unwrap(), false);
+    let kept = keep(control_plane.address, &folder(), false);
     while signer.calls.load(SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
@@ -167,16 +180,33 @@ async fn a_restart_goes_on_with_the_stored_certificate_while_nobody_signs() {
     let signer = signer(HOUR);
     let control_plane = ControlPlane::start(&signer, "127.0.0.1:0").await;
     let address = control_plane.address;
-    let folder = tempfile::tempdir().unwrap();
-    let state = Stored::new(folder.path());
-    let kept = keep(address, folder, true);
+    let folder = folder();
+    let kept = keep(address, &folder, true);
     let first = kept.next(0).await;
     control_plane.stop().await;
-    kept.task.abort();
-    let current = Arc::new(Current::new());
-    Keeper::new(source(kept.folder.path(), address), Some(state), Arc::clone(&current)).restore();
-    let restored = current.load().unwrap();
-    assert_eq!(restored.uri(), first.uri());
+    drop(kept);
+    let restarted = keep(address, &folder, true);
+    assert_eq!(restarted.next(0).await.uri(), first.uri());
+    // And asks for a new one as soon as somebody signs.
+    let _again = ControlPlane::start(&signer, &address.to_string()).await;
+    restarted.next(1).await;
+}
+
+#[tokio::test]
+async fn a_control_plane_that_speaks_tls_is_proven_by_the_roots() {
+    let signer = signer(HOUR);
+    let (chain, key) = signer.authority.server();
+    let tls = ServerTlsConfig::new().identity(tonic::transport::Identity::from_pem(chain, key));
+    let server = Server::builder().tls_config(tls).unwrap();
+    let control_plane = ControlPlane::serve(server, &signer, "127.0.0.1:0").await;
+    let folder = folder();
+    let roots_file = folder.path().join("roots");
+    let source = Source { roots_file: Some(roots_file.clone()), ..source(folder.path(), control_plane.address) };
+    fs::write(&roots_file, certificates_pem(&signer.authority.roots())).unwrap();
+    source.issue().await.unwrap();
+    fs::write(&roots_file, certificates_pem(&Authority::new().roots())).unwrap();
+    let error = source.issue().await.unwrap_err().to_string();
+    assert!(error.starts_with("cannot call 127.0.0.1:") && error.contains("certificate"), "{error}");
 }
 
 #[tokio::test]
@@ -184,7 +214,7 @@ async fn what_hinders_is_told_in_words() {
     let signer = signer(HOUR);
     *signer.token.lock().unwrap() = "another".into();
     let control_plane = ControlPlane::start(&signer, "127.0.0.1:0").await;
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let good = source(folder.path(), control_plane.address);
     let error = async |source: &Source| source.issue().await.unwrap_err().to_string();
     let refused = error(&good).await;
