@@ -2,7 +2,7 @@
 //!
 //! [`Contexts`] turns what xDS says of a socket, with the [identity](crate::identity) in force, into configurations of
 //! rustls. A [`Session`] is one connection that the event loop drives: ciphertext in, plaintext and ciphertext out; an
-//! idle one keeps no buffer. [`hello`] reads the offer of a client before a filter chain is chosen.
+//! idle one keeps no buffer. [`hello()`] reads the offer of a client before a filter chain is chosen.
 //!
 //! TLS 1.3 only, AES-128-GCM first, X25519MLKEM768 before X25519. Both sides show a certificate; a peer is accepted
 //! when its chain ends at a root of the mesh, it is valid now, and its only URI SAN is one that the context accepts.

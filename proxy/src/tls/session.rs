@@ -25,7 +25,10 @@ pub struct Session {
     /// Records that are not whole while the handshake runs, or of which rustls keeps a part by its place in the buffer.
     held: Vec<u8>,
     server_name: Option<Box<str>>,
+    /// The peer sent its close_notify.
     ended: bool,
+    /// We sent ours.
+    closed: bool,
 }
 
 enum Stage {
@@ -71,7 +74,7 @@ impl Session {
         server_name: Option<Box<str>>,
     ) -> Result<Self, Error> {
         let connection = Connection::Server(UnbufferedServerConnection::new(config)?);
-        Ok(Self { connection, stage: Stage::Handshake(names), held: Vec::new(), server_name, ended: false })
+        Ok(Self::new(connection, names, server_name))
     }
 
     pub(super) fn client(
@@ -85,7 +88,12 @@ impl Session {
             _ => None,
         };
         let connection = Connection::Client(UnbufferedClientConnection::new_with_alpn(config, name, alpn)?);
-        Ok(Self { connection, stage: Stage::Handshake(names), held: Vec::new(), server_name, ended: false })
+        Ok(Self::new(connection, names, server_name))
+    }
+
+    fn new(connection: Connection, names: Arc<Names>, server_name: Option<Box<str>>) -> Self {
+        let stage = Stage::Handshake(names);
+        Self { connection, stage, held: Vec::new(), server_name, ended: false, closed: false }
     }
 
     /// Takes what arrived: gives the plaintext of whole records to `plaintext`, record by record, and appends what is
@@ -122,7 +130,8 @@ impl Session {
     /// # Errors
     /// [`Error::NotOpen`] before the handshake ended and after [`close`](Self::close).
     pub fn seal(&mut self, plain: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
-        if !self.is_established() {
+        // rustls would go on after a close_notify, which the peer ignores (RFC 8446, section 6.1).
+        if !self.is_established() || self.closed {
             return Err(Error::NotOpen);
         }
         self.connection.write(Outgoing::Data(plain), &mut self.held, out).map_err(Error::from)
@@ -130,8 +139,8 @@ impl Session {
 
     /// Appends a close_notify to `out`: nothing is sealed after it. Before the handshake ended there is none.
     pub fn close(&mut self, out: &mut Vec<u8>) {
-        if self.is_established() {
-            // A session that failed or was closed before has nothing to say.
+        if self.is_established() && !mem::replace(&mut self.closed, true) {
+            // Where it fails there is nothing to say any more.
             let _ = self.connection.write(Outgoing::CloseNotify, &mut self.held, out);
         }
     }
@@ -239,6 +248,7 @@ impl Session {
         is_whole || self.connection.is_handshaking()
     }
 
+    /// Has rustls process `incoming` until it needs more; answers how much of it was read.
     fn pump(
         &mut self,
         incoming: &mut [u8],
