@@ -10,5 +10,6 @@ pub mod control;
 pub mod identity;
 pub mod settings;
 pub mod shared;
+pub mod telemetry;
 pub mod tls;
 pub mod worker;

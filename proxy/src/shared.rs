@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::{config::Config, tls::Contexts};
+use crate::{config::Config, telemetry::Telemetry, tls::Contexts};
 
 /// One of a process. The control thread writes, then wakes the workers; workers read when they are woken.
 pub struct Shared {
@@ -21,6 +21,8 @@ pub struct Shared {
     pub tls: Arc<Contexts>,
     /// Asks the control plane for a listener by its name, `out/10.96.0.5:80`; from any thread, without waiting.
     pub want: Box<dyn Fn(&str) + Send + Sync>,
+    /// What workers tell of traffic.
+    pub telemetry: Arc<Telemetry>,
     stage: AtomicU8,
     /// Connections that are open, of all workers.
     pub connections: AtomicUsize,
@@ -63,11 +65,17 @@ pub enum Stage {
 
 impl Shared {
     /// Serving `config`.
-    pub fn new(config: Config, tls: Arc<Contexts>, want: Box<dyn Fn(&str) + Send + Sync>) -> Self {
+    pub fn new(
+        config: Config,
+        tls: Arc<Contexts>,
+        want: Box<dyn Fn(&str) + Send + Sync>,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
         Self {
             config: ArcSwap::new(Arc::new(config)),
             tls,
             want,
+            telemetry,
             stage: AtomicU8::new(0),
             connections: AtomicUsize::new(0),
             bound: Mutex::default(),

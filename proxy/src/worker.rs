@@ -22,6 +22,7 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker, event::Event, net::Tcp
 use crate::{
     config::Config,
     shared::{Shared, Stage},
+    telemetry,
 };
 
 mod accept;
@@ -36,6 +37,7 @@ mod keys;
 mod message;
 mod pool;
 mod reason;
+mod record;
 mod request;
 mod response;
 mod server;
@@ -132,6 +134,9 @@ struct Loop {
     stage: Stage,
     /// Pairs of octets.
     tunnels: usize,
+    telemetry: telemetry::Local,
+    /// Lines of the access log found no room.
+    log_waits: bool,
     /// When last something was under way.
     active: Instant,
 }
@@ -149,6 +154,8 @@ impl Loop {
     fn new(index: usize, shared: Arc<Shared>, registry: Registry) -> Self {
         let now = Instant::now();
         Self {
+            telemetry: telemetry::Local::new(&shared.telemetry),
+            log_waits: false,
             index,
             shared,
             registry,
@@ -203,6 +210,8 @@ impl Loop {
             }
             self.turn(&mut buffers);
         }
+        self.record_rest();
+        self.telemetry.flush();
     }
 
     /// What follows the events.
@@ -223,6 +232,7 @@ impl Loop {
             self.keep_house(buffers);
         }
         self.flush(buffers);
+        self.log_waits = !self.telemetry.flush();
     }
 
     fn take(&mut self, event: &Event) {
@@ -257,8 +267,9 @@ impl Loop {
         }
         let drain = (self.stage != Stage::Running).then_some(QUIET / 5);
         let sweep = (self.watched > 0).then(|| (self.swept + SWEEP).saturating_duration_since(self.now));
+        let log = self.log_waits.then_some(SWEEP);
         let house = self.busy.then(|| (self.kept + HOUSEKEEPING).saturating_duration_since(self.now));
-        [self.timers.wait(self.now), sweep, house, drain].into_iter().flatten().min()
+        [self.timers.wait(self.now), sweep, log, house, drain].into_iter().flatten().min()
     }
 
     /// Reads a connection once, and lets its role understand it.

@@ -33,8 +33,9 @@ use self::{admin::Asks, follow::Control};
 use crate::{
     config::Config,
     identity::{Current, Keeper, Source, Stored},
-    settings::Settings,
+    settings::{AccessLog, Settings},
     shared::Shared,
+    telemetry::{Form, Telemetry},
     tls::Contexts,
     worker::Worker,
 };
@@ -84,7 +85,8 @@ impl Proxy {
         let wanting = xds.clone();
         let want = Box::new(move |name: &str| wanting.want(name));
         let contexts = Arc::new(Contexts::new(Arc::clone(&identity)));
-        let shared = Arc::new(Shared::new(Config::default(), contexts, want));
+        let telemetry = Arc::new(telemetry(&settings, &identity)?);
+        let shared = Arc::new(Shared::new(Config::default(), contexts, want, telemetry));
         let start = |index| Worker::start(index, Arc::clone(&shared));
         let workers = (0..usize::from(settings.workers)).map(start).collect::<Result<_, _>>()?;
         Ok(Self { settings, signals, admin, link, xds, keeper, identity, shared, workers })
@@ -103,6 +105,7 @@ impl Proxy {
         tasks.spawn(server::serve(self.admin, routes, Limits::default(), admin_stopped));
         tasks.spawn(async { match self.link.run().await {} });
         tasks.spawn(self.keeper.run());
+        tasks.spawn(Arc::clone(&self.shared.telemetry).keep());
 
         control.follow();
         let reason = loop {
@@ -134,6 +137,16 @@ impl Proxy {
         tasks.shutdown().await;
         Ok(())
     }
+}
+
+fn telemetry(settings: &Settings, identity: &Arc<Current>) -> io::Result<Telemetry> {
+    let form = match settings.access_log {
+        AccessLog::Text => Some(Form::Text),
+        AccessLog::Json => Some(Form::Json),
+        AccessLog::Off => None,
+    };
+    let workload = &settings.workload;
+    Telemetry::new(workload.namespace(), workload.pod(), Arc::clone(identity), form)
 }
 
 fn source(settings: &Settings) -> Source {

@@ -1,6 +1,6 @@
 //! One request and its response on their way through: state, and nothing that moves it.
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use byrnie_balance::Tried;
 use byrnie_config::{Action, Fields, Forward, RequestHead, ResponseHead, Retry, Route, Target, Version};
@@ -114,7 +114,8 @@ pub struct Record {
     pub reason: Option<Reason>,
     pub received: u64,
     pub sent: u64,
-    pub endpoint: Option<SocketAddr>,
+    /// The endpoint of the last try.
+    pub via: Option<Key>,
     pub grpc_status: Option<u32>,
     /// When the response's head came.
     pub answered: Option<Instant>,
@@ -223,6 +224,6 @@ impl Outgoing {
 
 impl Record {
     fn new(started: Instant) -> Self {
-        Self { started, status: 0, reason: None, received: 0, sent: 0, endpoint: None, grpc_status: None, answered: None }
+        Self { started, status: 0, reason: None, received: 0, sent: 0, via: None, grpc_status: None, answered: None }
     }
 }

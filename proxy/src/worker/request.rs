@@ -126,13 +126,11 @@ impl Loop {
         exchange.tries += 1;
         exchange.request.rewind();
         exchange.deadlines.attempt = exchange.retry().and_then(|retry| retry.per_try_timeout).map(|time| self.now + time);
-        if let Some(endpoint) = self.pools.endpoints.get(endpoint) {
-            exchange.record.endpoint = Some(endpoint.address);
-            if exchange.request.keeps
-                && let Some(host) = &endpoint.host
-            {
-                exchange.tried.add(host);
-            }
+        exchange.record.via = Some(endpoint);
+        if exchange.request.keeps
+            && let Some(host) = self.pools.endpoints.get(endpoint).and_then(|endpoint| endpoint.host.as_ref())
+        {
+            exchange.tried.add(host);
         }
         self.watch(key);
         self.send_or_wait(key, endpoint, lane);
@@ -508,6 +506,7 @@ impl Loop {
         if exchange.deadlines.watched {
             self.watched -= 1;
         }
+        self.record(&exchange);
         if self.spare.len() < 256 {
             self.spare.push(exchange);
         }

@@ -14,9 +14,10 @@ use super::{
     conn::{After, Conn, Got, Role},
     draw,
     keys::Key,
+    reason::Reason,
     upstream::connect,
 };
-use crate::config::Upstream;
+use crate::{config::Upstream, telemetry::Carried};
 
 /// What may wait to be written before the other end is not read any more.
 const WAITING: usize = 256 << 10;
@@ -51,7 +52,12 @@ pub struct Accepted {
     pub started: Option<Instant>,
     pub received: u64,
     pub sent: u64,
-    pub endpoint: Option<SocketAddr>,
+    /// The endpoint of the last attempt.
+    pub via: Option<Key>,
+    /// What counts its octets, once an endpoint was chosen.
+    pub carried: Option<Carried>,
+    /// Why it could not be carried, or no further.
+    pub reason: Option<Reason>,
 }
 
 /// What is known of the endpoint's end.
@@ -79,7 +85,9 @@ impl Tunnel {
             started: None,
             received: 0,
             sent: 0,
-            endpoint: None,
+            via: None,
+            carried: None,
+            reason: None,
         };
         Self { other: None, out: Vec::new(), at: 0, side: Side::Client(Box::new(accepted)), done: false }
     }
@@ -143,21 +151,19 @@ impl Loop {
         accepted.cluster = Some(cluster.clone());
         let (called, more) = (accepted.called, accepted.attempts < accepted.tcp.connect_attempts);
         let Some(upstream) = self.config.upstreams.get(&cluster).cloned() else {
-            tracing::debug!(%cluster, "no such cluster");
-            return self.close(key);
+            return self.refuse_tunnel(key, Reason::NoCluster);
         };
         let Some(endpoint) = self.choose_for_tunnel(&cluster, &upstream, called) else {
-            tracing::debug!(%cluster, "no endpoint");
-            return self.close(key);
+            return self.refuse_tunnel(key, Reason::NoEndpoint);
         };
         if !upstream.breakers.acquire(Resource::Connections) {
-            tracing::debug!(%cluster, "too many connections");
-            return self.close(key);
+            return self.refuse_tunnel(key, Reason::Overflow);
         }
         let Some(address) = self.pools.endpoints.get(endpoint).map(|endpoint| endpoint.address) else { return };
         if let Some(accepted) = self.accepted_end(key) {
-            accepted.endpoint = Some(address);
+            accepted.via = Some(endpoint);
         }
+        self.record_opened(key);
         let dialled = connect(address, &upstream.cluster.bind, upstream.cluster.keepalive).map(|stream| {
             let side = Side::Endpoint(Dialled { upstream: upstream.clone(), endpoint, connecting: true });
             let tunnel = Tunnel { other: Some(key), out: Vec::new(), at: 0, side, done: false };
@@ -185,9 +191,18 @@ impl Loop {
             Ok(None) | Err(_) => {
                 upstream.breakers.release(Resource::Connections);
                 self.report(endpoint, Outcome::ConnectFailure);
-                if more { self.dial_tunnel(key) } else { self.close(key) }
+                if more { self.dial_tunnel(key) } else { self.refuse_tunnel(key, Reason::ConnectFailure) }
             }
         }
+    }
+
+    /// A client's end for which there is no other.
+    fn refuse_tunnel(&mut self, key: Key, reason: Reason) {
+        if let Some(accepted) = self.accepted_end(key) {
+            tracing::debug!(cluster = accepted.cluster.as_deref(), reason = reason.text(), "connection refused");
+            accepted.reason = Some(reason);
+        }
+        self.close(key);
     }
 
     fn choose_for_tunnel(&mut self, name: &Arc<str>, upstream: &Arc<Upstream>, called: SocketAddr) -> Option<Key> {
@@ -292,12 +307,18 @@ impl Loop {
         let from_client = match &mut self.tunnel(key).map(|tunnel| &mut tunnel.side) {
             Some(Side::Client(accepted)) => {
                 accepted.received += octets.len() as u64;
+                if let Some(carried) = &accepted.carried {
+                    carried.received(octets.len() as u64);
+                }
                 true
             }
             _ => false,
         };
         if !from_client && let Some(accepted) = self.accepted_end(other) {
             accepted.sent += octets.len() as u64;
+            if let Some(carried) = &accepted.carried {
+                carried.sent(octets.len() as u64);
+            }
         }
         let Some(end) = self.conns.get_mut(other) else { return };
         let Role::Tunnel(tunnel) = &mut end.role else { return };
@@ -371,7 +392,7 @@ impl Loop {
                 tunnel.other = None;
             }
             let again = self.accepted_end(other).is_some_and(|end| end.attempts < end.tcp.connect_attempts);
-            return if again { self.dial_tunnel(other) } else { self.close(other) };
+            return if again { self.dial_tunnel(other) } else { self.refuse_tunnel(other, Reason::ConnectFailure) };
         }
         self.close_when_written(other);
     }

@@ -309,7 +309,10 @@ impl Loop {
                 }
                 self.drop_retired(host);
             }
-            Role::Tunnel(tunnel) => self.forget_tunnel(tunnel),
+            Role::Tunnel(tunnel) => {
+                self.record_closed(conn, tunnel);
+                self.forget_tunnel(tunnel);
+            }
             Role::Inspecting(_) | Role::Server(_) | Role::Done => {}
         }
     }

@@ -39,6 +39,7 @@ fn listener(name: &str, tls: bool) -> Listener {
         hands_over: false,
         inspect: Inspect::default(),
         chains: vec![chain],
+        default: None,
         keepalive: None,
     }
 }
