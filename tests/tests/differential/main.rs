@@ -19,6 +19,7 @@ mod client;
 mod message;
 mod random;
 mod record;
+mod report;
 mod scenarios;
 mod stage;
 mod statistics;
@@ -36,12 +37,13 @@ use tokio::{
 
 use crate::{
     record::{Meant, Transcript},
+    report::Report,
     scenarios::Scenario,
     world::{Planes, World},
 };
 
 /// So many scripts run at once: most of them wait most of the time, but there may be two cores only.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 const BASELINE: Planes = Planes { client: Proxy::Envoy, server: Proxy::Envoy };
 
@@ -87,9 +89,9 @@ async fn every_scenario_is_the_same_with_either_data_plane_on_either_side() -> R
     ensure!(!scenarios.is_empty(), "no such scenario");
     let worlds: Vec<_> = [BASELINE].into_iter().chain(compared()).collect();
     let runs = LocalSet::new().run_until(perform_in(&worlds, &scenarios)).await?;
-    let failures = judge(&scenarios, &worlds, &runs)?;
+    let report = judge(&scenarios, &worlds, &runs)?;
     eprintln!("{} scenarios in {} worlds: {:?}", scenarios.len(), worlds.len(), started.elapsed());
-    ensure!(failures.is_empty(), "{} differences:\n\n{}", failures.len(), failures.join("\n"));
+    ensure!(report.is_empty(), "not the same:\n\n{report}");
     Ok(())
 }
 
@@ -106,21 +108,20 @@ async fn perform_in(worlds: &[Planes], scenarios: &[Arc<Scenario>]) -> Result<Ve
     runs.into_iter().map(|(_, run)| run).collect()
 }
 
-fn judge(scenarios: &[Arc<Scenario>], worlds: &[Planes], runs: &[Vec<Transcript>]) -> Result<Vec<String>> {
-    let (meant, mut needed, mut failures) = (Meant::all()?, BTreeSet::new(), Vec::new());
+fn judge(scenarios: &[Arc<Scenario>], worlds: &[Planes], runs: &[Vec<Transcript>]) -> Result<Report> {
+    let (meant, mut needed, mut report) = (Meant::all()?, BTreeSet::new(), Report::default());
     for (index, scenario) in scenarios.iter().enumerate() {
         let baseline = &runs[0][index];
         if env::var_os("BYRNIE_SHOW").is_some() {
             eprintln!("{}\n{baseline}", scenario.name);
         }
         for (planes, run) in worlds.iter().zip(runs) {
-            let place = format!("{}, client {:?}, server {:?}", scenario.name, planes.client, planes.server);
-            failures.extend(run[index].flaws().iter().map(|flaw| format!("{place}: {flaw}")));
-            for difference in run[index].differences(baseline) {
-                let is_meant = |(_, meant): &(usize, &Meant)| meant.covers(scenario.name, &difference.field);
+            let transcript = &run[index];
+            for difference in transcript.differences(baseline).into_iter().chain(transcript.flaws()) {
+                let is_meant = |(_, meant): &(usize, &Meant)| meant.covers(scenario.name, &difference);
                 let known: Vec<_> = meant.iter().enumerate().filter(is_meant).map(|(at, _)| at).collect();
                 if known.is_empty() {
-                    failures.push(format!("{place}: {difference}"));
+                    report.add(scenario.name, *planes, difference);
                 }
                 needed.extend(known);
             }
@@ -129,7 +130,7 @@ fn judge(scenarios: &[Arc<Scenario>], worlds: &[Planes], runs: &[Vec<Transcript>
     let is_whole = worlds.len() > 2 && env::var_os("BYRNIE_SCENARIOS").is_none();
     if is_whole {
         let unneeded = meant.iter().enumerate().filter(|(at, _)| !needed.contains(at));
-        failures.extend(unneeded.map(|(_, meant)| format!("differences.txt: nothing needs this line: {meant}")));
+        unneeded.for_each(|(_, meant)| report.unneeded(meant));
     }
-    Ok(failures)
+    Ok(report)
 }

@@ -5,7 +5,7 @@ use std::{
     fmt,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::{
     message::{Answer, Headers, Received, shown},
@@ -15,31 +15,40 @@ use crate::{
 /// Headers that nobody compares.
 pub const IGNORED: [(&str, &str); 1] = [("date", "the moment of the answer")];
 
-/// The differences that are meant: `SCENARIO | FIELD | REASON` on a line, where `*` stands for any text.
+/// The differences that are meant: `SCENARIO | FIELD | BASELINE | FOUND | REASON` on a line, where `*` stands for any text
+/// and `nothing` for a field that is not there.
 const MEANT: &str = include_str!("differences.txt");
 
 /// The fields of a run in the order in which they were written, and its samples.
 #[derive(Clone, Debug, Default)]
 pub struct Transcript {
-    fields: Vec<(String, String)>,
+    fields: Vec<(Key, String)>,
     samples: Vec<(String, Sample)>,
     labels: BTreeMap<String, usize>,
 }
 
+/// The name of a field.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    pub step: String,
+    /// Of which try of the step, counted from 1.
+    pub attempt: Option<usize>,
+    pub name: String,
+}
+
 /// A field that is not what it was in the baseline.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    pub field: String,
-    pub expected: Option<String>,
-    pub found: Option<String>,
+    pub key: Key,
+    pub expected: String,
+    pub found: String,
 }
 
 /// A difference that is meant.
 #[derive(Debug)]
 pub struct Meant {
     line: &'static str,
-    scenario: &'static str,
-    field: &'static str,
+    columns: [&'static str; 4],
 }
 
 impl Transcript {
@@ -50,48 +59,48 @@ impl Transcript {
         if *times == 1 { label.to_owned() } else { format!("{label} #{times}") }
     }
 
-    pub fn note(&mut self, step: &str, field: &str, value: impl Into<String>) {
-        self.fields.push((format!("{step}: {field}"), value.into()));
+    pub fn note(&mut self, step: &str, name: &str, value: impl Into<String>) {
+        self.write((step, None), name, value);
     }
 
     /// An answer, as the client got it.
     pub fn answer(&mut self, step: &str, answer: &Answer) {
+        let at = (step, None);
         if !answer.interim.is_empty() {
-            self.note(step, "interim", format!("{:?}", answer.interim));
+            self.write(at, "interim", format!("{:?}", answer.interim));
         }
         if answer.status != 0 {
-            self.note(step, "status", answer.status.to_string());
-            self.note(step, "version", &*answer.version);
-            self.headers(step, "header", &answer.headers);
-            self.note(step, "body", shown(&answer.body));
-            self.headers(step, "trailer", &answer.trailers);
+            self.write(at, "status", answer.status.to_string());
+            self.write(at, "version", &*answer.version);
+            self.headers(at, "header", &answer.headers, answer.body.len());
+            self.write(at, "body", shown(&answer.body));
+            self.headers(at, "trailer", &answer.trailers, 0);
         }
-        self.note(step, "end", answer.end.to_string());
+        self.write(at, "end", answer.end.to_string());
         if let Some(after) = answer.after {
-            self.note(step, "connection", after);
+            self.write(at, "connection", after);
         }
     }
 
     /// The tries that an answer took; which endpoint got them only where that is no matter of chance.
     pub fn tries(&mut self, step: &str, tries: &[Received], is_by_chance: bool) {
-        self.note(step, "tries", tries.len().to_string());
+        self.write((step, None), "tries", tries.len().to_string());
         for (index, received) in tries.iter().enumerate() {
-            let step = format!("{step}: try {}", index + 1);
-            let head = &received.head;
+            let (at, head) = ((step, Some(index + 1)), &received.head);
             if !is_by_chance {
-                self.note(&step, "by", &*received.by);
+                self.write(at, "by", &*received.by);
             }
-            self.note(&step, "request", format!("{} {} {}", head.method, head.path, head.version));
-            for (field, value) in [("host", &head.host), ("scheme", &head.scheme), ("protocol", &head.protocol)] {
+            self.write(at, "request", format!("{} {} {}", head.method, head.path, head.version));
+            for (name, value) in [("host", &head.host), ("scheme", &head.scheme), ("protocol", &head.protocol)] {
                 if !value.is_empty() {
-                    self.note(&step, field, value);
+                    self.write(at, name, value);
                 }
             }
-            self.headers(&step, "header", &head.headers);
-            self.note(&step, "body", shown(&received.body));
-            self.headers(&step, "trailer", &received.trailers);
+            self.headers(at, "header", &head.headers, received.body.len());
+            self.write(at, "body", shown(&received.body));
+            self.headers(at, "trailer", &received.trailers, 0);
             let end = received.end.as_ref().map_or_else(|| "still runs".to_owned(), ToString::to_string);
-            self.note(&step, "end", end);
+            self.write(at, "end", end);
         }
     }
 
@@ -99,44 +108,56 @@ impl Transcript {
         self.samples.push((step.to_owned(), sample));
     }
 
-    /// Everything that is not as in the baseline.
+    /// Everything that is not as in the baseline. Of a try that only one of the two has, its being there is told by the
+    /// number of tries, so its fields are not told.
     pub fn differences(&self, baseline: &Self) -> Vec<Difference> {
-        let (expected, found) = (by_field(baseline), by_field(self));
-        let fields: BTreeSet<_> = expected.keys().chain(found.keys()).collect();
-        let field = |field: &String| Difference {
-            field: field.clone(),
-            expected: expected.get(field).map(|value| (*value).to_owned()),
-            found: found.get(field).map(|value| (*value).to_owned()),
+        let (expected, found) = (by_key(baseline), by_key(self));
+        let is_in = |fields: &BTreeMap<&Key, &str>, key: &Key| {
+            fields.keys().any(|known| known.step == key.step && known.attempt == key.attempt)
         };
-        let mut differences: Vec<_> = fields
-            .into_iter()
-            .map(|name| field(name))
-            .filter(|difference| difference.expected != difference.found)
-            .collect();
+        let keys: BTreeSet<_> = expected.keys().chain(found.keys()).copied().collect();
+        let of_both = |key: &&Key| key.attempt.is_none() || (is_in(&expected, key) && is_in(&found, key));
+        let told = |value: Option<&&str>| value.map_or("nothing", |value| value).to_owned();
+        let compared = keys.into_iter().filter(of_both).map(|key| Difference {
+            key: key.clone(),
+            expected: told(expected.get(key)),
+            found: told(found.get(key)),
+        });
+        let mut differences: Vec<_> = compared.filter(|one| one.expected != one.found).collect();
         for (step, sample) in &self.samples {
             let of_baseline = baseline.samples.iter().find(|(known, _)| known == step);
             differences.extend(of_baseline.and_then(|(_, expected)| {
-                let why = statistics::differs(sample, expected)?;
-                let field = format!("{step}: distribution");
-                Some(Difference { field, expected: Some(format!("{expected:?}")), found: Some(why) })
+                let found = statistics::differs(sample, expected)?;
+                let key = Key { step: step.clone(), attempt: None, name: "distribution".to_owned() };
+                Some(Difference { key, expected: format!("{:?}", expected.counts), found })
             }));
         }
         differences
     }
 
     /// What is wrong with it by itself: samples that miss the weights that they should have.
-    pub fn flaws(&self) -> Vec<String> {
-        let flaw = |(step, sample): &(String, Sample)| Some(format!("{step}: {}", statistics::misses(sample)?));
+    pub fn flaws(&self) -> Vec<Difference> {
+        let flaw = |(step, sample): &(String, Sample)| {
+            let key = Key { step: step.clone(), attempt: None, name: "distribution".to_owned() };
+            Some(Difference { key, expected: format!("{:?}", sample.due), found: statistics::misses(sample)? })
+        };
         self.samples.iter().filter_map(flaw).collect()
     }
 
-    fn headers(&mut self, step: &str, kind: &str, headers: &Headers) {
+    fn write(&mut self, (step, attempt): (&str, Option<usize>), name: &str, value: impl Into<String>) {
+        self.fields.push((Key { step: step.to_owned(), attempt, name: name.to_owned() }, value.into()));
+    }
+
+    fn headers(&mut self, at: (&str, Option<usize>), kind: &str, headers: &Headers, length: usize) {
         let mut by_name = BTreeMap::<&str, Vec<String>>::new();
         for (name, value) in headers.iter().filter(|(name, _)| !IGNORED.iter().any(|(ignored, _)| ignored == name)) {
-            by_name.entry(name).or_default().push(normal(name, value));
+            // A length that is right says nothing that the body does not.
+            let is_right = name == "content-length" && *value == length.to_string() && length > 0;
+            let value = if is_right { "that of the body".to_owned() } else { normal(name, value) };
+            by_name.entry(name).or_default().push(value);
         }
         for (name, values) in by_name {
-            self.note(step, &format!("{kind} {name}"), values.join(" | "));
+            self.write(at, &format!("{kind} {name}"), values.join(" | "));
         }
     }
 }
@@ -150,8 +171,8 @@ pub fn normal(name: &str, value: &str) -> String {
     value.split(';').map(part).collect::<Vec<_>>().join(";")
 }
 
-fn by_field(transcript: &Transcript) -> BTreeMap<&String, &str> {
-    transcript.fields.iter().map(|(field, value)| (field, value.as_str())).collect()
+fn by_key(transcript: &Transcript) -> BTreeMap<&Key, &str> {
+    transcript.fields.iter().map(|(key, value)| (key, value.as_str())).collect()
 }
 
 impl Meant {
@@ -163,16 +184,17 @@ impl Meant {
 
     fn parse(line: &'static str) -> Result<Self> {
         let columns: Vec<_> = line.split(" | ").map(str::trim).collect();
-        let [scenario, field, reason] = columns[..] else {
-            return None.with_context(|| format!("differences.txt: not SCENARIO | FIELD | REASON: {line}"));
+        let [scenario, field, baseline, found, reason] = columns[..] else {
+            bail!("differences.txt: not SCENARIO | FIELD | BASELINE | FOUND | REASON: {line}");
         };
         ensure!(!reason.is_empty(), "differences.txt: no reason: {line}");
-        Ok(Self { line, scenario, field })
+        Ok(Self { line, columns: [scenario, field, baseline, found] })
     }
 
-    /// Whether it is about this field of this scenario.
-    pub fn covers(&self, scenario: &str, field: &str) -> bool {
-        is_like(self.scenario, scenario) && is_like(self.field, field)
+    /// Whether it is about this difference.
+    pub fn covers(&self, scenario: &str, difference: &Difference) -> bool {
+        let texts = [scenario, &difference.key.to_string(), &difference.expected, &difference.found];
+        self.columns.iter().zip(texts).all(|(pattern, text)| is_like(pattern, text))
     }
 }
 
@@ -182,21 +204,23 @@ impl fmt::Display for Meant {
     }
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, expected, found } = self;
-        let told = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-        write!(f, "{field}\n      baseline: {}\n      found:    {}", told(expected), told(found))
+        write!(f, "{}: ", self.step)?;
+        if let Some(attempt) = self.attempt {
+            write!(f, "try {attempt}: ")?;
+        }
+        f.write_str(&self.name)
     }
 }
 
 impl fmt::Display for Transcript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (field, value) in &self.fields {
-            writeln!(f, "    {field} = {value}")?;
+        for (key, value) in &self.fields {
+            writeln!(f, "    {key} = {value}")?;
         }
         for (step, sample) in &self.samples {
-            writeln!(f, "    {step} ~ {sample:?}")?;
+            writeln!(f, "    {step} ~ {:?}", sample.counts)?;
         }
         Ok(())
     }

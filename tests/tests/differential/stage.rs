@@ -141,7 +141,7 @@ impl Stage {
 
     /// Runs the script: what it wrote down, with the error that ended it.
     pub async fn run(self: Arc<Self>) -> Transcript {
-        let (limit, started) = (Duration::from_secs(60), Instant::now());
+        let (limit, started) = (Duration::from_secs(25), Instant::now());
         let script = tokio::time::timeout(limit, (self.scenario.script)(Arc::clone(&self))).await;
         let ended = script.with_context(|| format!("not within {limit:?}")).and_then(|ended| ended);
         if let Err(error) = ended {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -101,6 +101,7 @@ async fn over_a_route(stage: Arc<Stage>) -> Result<()> {
         headers.retain(|(name, _)| name != "date");
         headers.sort();
         stage.note("over h1", "head", format!("{status} {headers:?}"));
+        ensure!(status == "101", "not switched");
     }
     for word in [b"one!", b"two!"] {
         stream.write_all(word).await?;
@@ -132,7 +133,8 @@ async fn refused(stage: Arc<Stage>) -> Result<()> {
 async fn server_ends(stage: Arc<Stage>) -> Result<()> {
     let mut stream = TcpStream::connect(stage.at("cart")).await?;
     stream.write_all(UPGRADE.as_bytes()).await?;
-    byrnie_tests::tcp::read_head(&mut stream).await?;
+    let head = byrnie_tests::tcp::read_head(&mut stream).await?;
+    ensure!(head.contains(" 101 "), "not switched: {head}");
     let mut word = [0; 3];
     stream.read_exact(&mut word).await?;
     stage.note("server ends", "word", String::from_utf8_lossy(&word));
