@@ -175,6 +175,15 @@ impl RequestHead {
         self.path = self.fields.keep(path);
     }
 
+    /// The same as `other`, in the room that is there.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.fields.bytes.clone_from(&other.fields.bytes);
+        self.fields.list.clone_from(&other.fields.list);
+        let Self { method, scheme, authority, path, upgrade, .. } = other;
+        (self.method, self.scheme, self.authority) = (*method, *scheme, *authority);
+        (self.path, self.upgrade) = (*path, *upgrade);
+    }
+
     /// The method. An extended CONNECT (RFC 8441) is the GET with an upgrade that it stands for.
     pub fn method(&self) -> &[u8] {
         self.fields.text(self.method)

@@ -151,7 +151,11 @@ impl Client {
     pub fn send(&mut self, stream: Option<http2::Key>, octets: &[u8], end: bool) -> Option<usize> {
         match (&mut self.codec, stream) {
             (Codec::Http1(http1), _) => {
-                let taken = http1.core.send(&mut http1.out, octets).ok()?;
+                // The last octet of a sized body has completed the message already.
+                let taken = match octets {
+                    [] => 0,
+                    octets => http1.core.send(&mut http1.out, octets).ok()?,
+                };
                 if end && taken == octets.len() {
                     http1.core.finish(&mut http1.out, []).ok()?;
                 }
