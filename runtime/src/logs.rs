@@ -1,15 +1,18 @@
-//! Logs to standard error, as text for people or as JSON, one event a line.
+//! Logs to standard error, as text for people or as JSON, one event a line. What is logged can be changed while the
+//! process runs.
 
 use std::{
     fmt,
     io::{self, IsTerminal},
     str::FromStr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tracing::{Subscriber, subscriber::set_global_default};
 use tracing_subscriber::{
     EnvFilter,
     fmt::{MakeWriter, SubscriberBuilder},
+    reload,
 };
 
 /// The variable that chooses what is logged, as in `info,byrnie_ads=debug`.
@@ -24,6 +27,18 @@ pub enum Format {
     /// One JSON object a line.
     Json,
 }
+
+/// What is logged, to be changed while the process runs. Clones share it.
+#[derive(Clone)]
+pub struct Levels(Arc<Inner>);
+
+struct Inner {
+    /// In force; empty is the default.
+    filter: Mutex<String>,
+    reload: Reload,
+}
+
+type Reload = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +63,35 @@ pub enum LogsError {
     /// Something else in this process has set up logging before.
     #[error("logging is already set up in this process")]
     AlreadySet,
+    /// Nothing logs any more.
+    #[error("the log filter cannot be changed: {0}")]
+    Reload(#[from] reload::Error),
+}
+
+impl Levels {
+    /// The filter in force, as it was given; empty is the default.
+    pub fn filter(&self) -> String {
+        self.locked().clone()
+    }
+
+    /// Puts another filter in its place, of the form that [`init`] takes.
+    pub fn set(&self, filter: &str) -> Result<(), LogsError> {
+        let parsed = parse_filter(filter)?;
+        let mut in_force = self.locked();
+        (self.0.reload)(parsed)?;
+        filter.clone_into(&mut in_force);
+        Ok(())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, String> {
+        self.0.filter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Levels").field(&self.filter()).finish()
+    }
 }
 
 impl FromStr for Format {
@@ -72,12 +116,14 @@ impl fmt::Display for Format {
 }
 
 /// Sends the events of this process to standard error. Without `filter`, `BYRNIE_LOG` decides; what neither names is
-/// logged from `info` upwards.
-pub fn init(format: Format, filter: Option<&str>) -> Result<(), LogsError> {
+/// logged from `info` upwards. What is returned may be let go where nobody changes that later.
+pub fn init(format: Format, filter: Option<&str>) -> Result<Levels, LogsError> {
     let variable = std::env::var(FILTER_VARIABLE).ok();
-    let filter = parse_filter(filter.or(variable.as_deref()).unwrap_or_default())?;
+    let filter = filter.or(variable.as_deref()).unwrap_or_default();
     let ansi = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    set_global_default(subscriber(format, filter, ansi, io::stderr)).map_err(|_| LogsError::AlreadySet)
+    let (subscriber, levels) = subscriber(format, filter, ansi, io::stderr)?;
+    set_global_default(subscriber).map_err(|_| LogsError::AlreadySet)?;
+    Ok(levels)
 }
 
 fn parse_filter(text: &str) -> Result<EnvFilter, LogsError> {
@@ -86,15 +132,26 @@ fn parse_filter(text: &str) -> Result<EnvFilter, LogsError> {
     EnvFilter::builder().parse(directives).map_err(|source| LogsError::Filter { found: text.to_owned(), source })
 }
 
-fn subscriber<W>(format: Format, filter: EnvFilter, ansi: bool, writer: W) -> Box<dyn Subscriber + Send + Sync>
+type AnySubscriber = Box<dyn Subscriber + Send + Sync>;
+
+fn subscriber<W>(format: Format, filter: &str, ansi: bool, writer: W) -> Result<(AnySubscriber, Levels), LogsError>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = SubscriberBuilder::default().with_env_filter(filter).with_writer(writer);
-    match format {
-        Format::Text => Box::new(builder.with_ansi(ansi).finish()),
-        Format::Json => Box::new(builder.json().flatten_event(true).with_current_span(true).finish()),
+    let builder = SubscriberBuilder::default().with_env_filter(parse_filter(filter)?).with_writer(writer);
+    // A macro, since each format is a type of its own.
+    macro_rules! reloading {
+        ($builder:expr) => {{
+            let builder = $builder.with_filter_reloading();
+            let handle = builder.reload_handle();
+            (Box::new(builder.finish()) as AnySubscriber, Box::new(move |filter| handle.reload(filter)) as Reload)
+        }};
     }
+    let (subscriber, reload) = match format {
+        Format::Text => reloading!(builder.with_ansi(ansi)),
+        Format::Json => reloading!(builder.json().flatten_event(true).with_current_span(true)),
+    };
+    Ok((subscriber, Levels(Arc::new(Inner { filter: Mutex::new(filter.to_owned()), reload }))))
 }
 
 #[cfg(test)]
@@ -122,7 +179,7 @@ mod tests {
     fn logged(format: Format, filter: &str, ansi: bool, events: impl FnOnce()) -> String {
         let captured = Captured::default();
         let writer = captured.clone();
-        let subscriber = subscriber(format, parse_filter(filter).unwrap(), ansi, move || writer.clone());
+        let (subscriber, _) = subscriber(format, filter, ansi, move || writer.clone()).unwrap();
         with_default(subscriber, events);
         let bytes = captured.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -162,6 +219,30 @@ mod tests {
         assert!(ads.contains("from ads") && ads.contains("said") && !ads.contains("from ca"), "{ads}");
         assert_eq!(logged(Format::Text, "warn", false, events), "");
         assert_eq!(logged(Format::Text, "off", false, || tracing::error!("lost")), "");
+    }
+
+    #[test]
+    fn what_is_logged_can_be_changed_and_a_wrong_filter_changes_nothing() {
+        for format in [Format::Text, Format::Json] {
+            let captured = Captured::default();
+            let writer = captured.clone();
+            let (subscriber, levels) = subscriber(format, "warn", false, move || writer.clone()).unwrap();
+            let count = || captured.0.lock().unwrap().iter().filter(|octet| **octet == b'\n').count();
+            with_default(subscriber, || {
+                let say = || debug!(target: "byrnie_changed", "said");
+                say();
+                assert_eq!((count(), levels.filter().as_str()), (0, "warn"));
+                levels.set("byrnie_changed=debug").unwrap();
+                say();
+                assert_eq!((count(), levels.filter().as_str()), (1, "byrnie_changed=debug"));
+                assert!(levels.set("byrnie_changed=loud").is_err());
+                say();
+                assert_eq!(count(), 2);
+                levels.set("").unwrap();
+                say();
+                assert_eq!(count(), 2);
+            });
+        }
     }
 
     #[test]

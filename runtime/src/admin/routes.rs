@@ -46,7 +46,7 @@ impl Reply {
     }
 }
 
-/// The pages of an admin server, by method and path. `/` and an unknown path list them.
+/// The pages of an admin server, by method and path. `/`, `/help` and an unknown path list them.
 #[derive(Default)]
 pub struct Routes(Vec<Route>);
 
@@ -106,7 +106,7 @@ impl Routes {
 
     fn list(&self, path: &str) -> Reply {
         let (status, mut text) = match path {
-            "/" => (StatusCode::OK, String::new()),
+            "/" | "/help" => (StatusCode::OK, String::new()),
             _ => (StatusCode::NOT_FOUND, format!("no page {path}; there are:\n")),
         };
         for Route { method, path, about, .. } in &self.0 {

@@ -104,8 +104,10 @@ async fn an_unknown_path_lists_the_pages() {
     for line in ["GET /healthz/live  ", "GET /metrics  ", "POST /debug/reload  read all again\n"] {
         assert!(body.contains(line), "{line} is not in {body}");
     }
-    let (status, _, body) = ask(server.address, "GET", "/").await;
-    assert!(status == 200 && body.starts_with("GET /healthz/live"), "{status} {body}");
+    for list in ["/", "/help"] {
+        let (status, _, body) = ask(server.address, "GET", list).await;
+        assert!(status == 200 && body.starts_with("GET /healthz/live"), "{status} {body}");
+    }
 }
 
 #[tokio::test]
