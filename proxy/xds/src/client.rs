@@ -29,6 +29,9 @@ use crate::{
 /// How long an answer is waited for before what refers to it serves without (Envoy's `initial_fetch_timeout`).
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long the answer to giving up a name is waited for.
+const PARTING_LIMIT: Duration = Duration::from_secs(2);
+
 /// Which listeners are asked for from the start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listeners {
@@ -71,6 +74,11 @@ struct Table {
     subscribe: BTreeSet<Arc<str>>,
     unsubscribe: BTreeSet<Arc<str>>,
     replies: VecDeque<Reply>,
+    /// Given up under `*` and not heard of since: the answer to that is still to come (rule 20), and must not be taken
+    /// for the answer to a new question.
+    given_up: HashMap<Arc<str>, Instant, RandomState>,
+    /// Of those, the ones that are wanted again and wait for that answer.
+    held_back: BTreeSet<Arc<str>>,
 }
 
 /// ACK or NACK.
@@ -127,6 +135,8 @@ impl Client {
             table.subscribe.clear();
             table.unsubscribe.clear();
             table.replies.clear();
+            table.given_up.clear();
+            table.held_back.clear();
             for entry in table.entries.values_mut() {
                 entry.told = false;
                 if let Held::Awaited { since } = &mut entry.held {
@@ -142,7 +152,7 @@ impl Client {
         let since = self.is_connected().then_some(now);
         let table = &mut self.tables[Kind::Listener as usize];
         for name in unwanted {
-            table.unwant(name);
+            table.unwant(name, now);
         }
         for name in wanted {
             table.want(name, since);
@@ -217,26 +227,56 @@ impl Client {
 
 impl Table {
     /// Subscribes to `name`, if that is not so already. A name that comes back before the server heard that it was given
-    /// up is asked for again, and answered again (rule 18).
+    /// up is asked for again, and answered again (rule 18); one that comes back later waits for its parting answer.
     fn want(&mut self, name: &Arc<str>, since: Option<Instant>) {
         let entry = self.entries.entry(name.clone()).or_insert_with(|| Entry::awaited(false, since));
         entry.referred = true;
         if !std::mem::replace(&mut entry.named, true) {
-            entry.told |= self.unsubscribe.remove(name);
-            self.subscribe.insert(name.clone());
+            if self.unsubscribe.remove(name) {
+                entry.told = true;
+                self.given_up.remove(name);
+            }
+            let waits = self.given_up.contains_key(name);
+            let names = if waits { &mut self.held_back } else { &mut self.subscribe };
+            names.insert(name.clone());
         }
     }
 
     /// Gives up the subscription to `name`. What `*` covers stays where it is there.
-    fn unwant(&mut self, name: &Arc<str>) {
+    fn unwant(&mut self, name: &Arc<str>, now: Instant) {
         let Some(entry) = self.entries.get_mut(name).filter(|entry| entry.named) else { return };
         entry.named = false;
-        let told = std::mem::take(&mut entry.told);
         self.subscribe.remove(name);
-        if told {
+        self.held_back.remove(name);
+        if std::mem::take(&mut entry.told) {
             self.unsubscribe.insert(name.clone());
+            if self.wildcard {
+                self.given_up.insert(name.clone(), now);
+            }
         }
         entry.referred = self.wildcard && entry.held.candidate().is_some();
+    }
+
+    /// The server spoke of `name`. Whether that was on parting from it, while it is wanted again already.
+    fn heard_of(&mut self, name: &str) -> bool {
+        if self.given_up.remove(name).is_none() {
+            return false;
+        }
+        let back = self.held_back.take(name);
+        back.map(|name| self.subscribe.insert(name)).is_some()
+    }
+
+    /// Waits no longer for what a server does not say.
+    fn end_partings(&mut self, now: Instant) {
+        let overdue: Vec<_> = self
+            .given_up
+            .iter()
+            .filter(|(_, since)| **since + PARTING_LIMIT <= now)
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in overdue {
+            self.heard_of(&name);
+        }
     }
 }
 

@@ -44,13 +44,14 @@ impl Demand {
         true
     }
 
-    /// `name` is used from now on until it is [released](Self::release). Whether that is news.
-    pub fn hold(&mut self, name: &str, now: Instant) -> bool {
+    /// `name` is used from now on until it is [released](Self::release). The name, and whether it is news.
+    pub fn hold(&mut self, name: &str, now: Instant) -> (Arc<str>, bool) {
         let news = self.want(name, now);
         if let Some(used) = self.names.get_mut(name) {
             used.holders += 1;
         }
-        news
+        let shared = self.names.get_key_value(name).map(|(name, _)| name.clone());
+        (shared.unwrap_or_else(|| name.into()), news)
     }
 
     /// The counterpart of [`hold`](Self::hold).

@@ -55,10 +55,11 @@ impl Handle {
 
     /// As [`want`](Self::want), for as long as what is returned lives.
     pub fn hold(&self, name: &str) -> Hold {
-        if self.shared.demand().hold(name, Instant::now().into_std()) {
+        let (name, news) = self.shared.demand().hold(name, Instant::now().into_std());
+        if news {
             self.shared.news.notify_one();
         }
-        Hold { shared: self.shared.clone(), name: name.into() }
+        Hold { shared: self.shared.clone(), name }
     }
 
     /// The counts of this moment.

@@ -96,6 +96,8 @@ impl Table {
         self.opened = true;
         self.subscribe.clear();
         self.unsubscribe.clear();
+        self.given_up.clear();
+        self.held_back.clear();
         Some(DeltaDiscoveryRequest { resource_names_subscribe: names, initial_resource_versions: versions, ..of(kind) })
     }
 

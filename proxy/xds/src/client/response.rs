@@ -57,6 +57,7 @@ impl Client {
     }
 
     fn take(&mut self, kind: Kind, message: Message, received: &mut Received) {
+        self.table_mut(kind).heard_of(&message.name);
         let table = self.table(kind);
         let entry = table.entries.get(&*message.name);
         if entry.is_none() && !table.wildcard {
@@ -97,7 +98,11 @@ impl Client {
     }
 
     fn withdraw(&mut self, kind: Kind, name: &str) -> bool {
-        let Some(entry) = self.table_mut(kind).entries.get_mut(name) else { return false };
+        let table = self.table_mut(kind);
+        if table.heard_of(name) {
+            return false;
+        }
+        let Some(entry) = table.entries.get_mut(name) else { return false };
         let had = entry.held.candidate().is_some();
         entry.held = Held::Withdrawn;
         // What only `*` covered is nobody's any more.

@@ -7,7 +7,7 @@ use byrnie_config::Reference;
 use byrnie_proto::Kind;
 use foldhash::fast::RandomState;
 
-use super::{ANSWER_LIMIT, Client, follow::DOWN};
+use super::{ANSWER_LIMIT, Client, PARTING_LIMIT, follow::DOWN};
 use crate::{
     held::{Entry, Held},
     resources::{State, Unsettled},
@@ -16,6 +16,7 @@ use crate::{
 impl Client {
     /// Brings subscriptions and what serves in line with what is held.
     pub(super) fn settle(&mut self, now: Instant) {
+        self.tables.iter_mut().for_each(|table| table.end_partings(now));
         self.follow(now);
         let mut changed = self.promote(now);
         changed.extend(self.demote());
@@ -143,6 +144,8 @@ impl Client {
             Held::Awaited { since } => since.map(|since| since + ANSWER_LIMIT),
             _ => None,
         });
-        limits.filter(|limit| *limit > now).min()
+        let partings = self.tables.iter().filter(|table| !table.held_back.is_empty());
+        let partings = partings.flat_map(|table| table.given_up.values().map(|since| *since + PARTING_LIMIT));
+        limits.chain(partings).filter(|limit| *limit > now).min()
     }
 }

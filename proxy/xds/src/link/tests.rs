@@ -1,3 +1,4 @@
 mod disk;
 mod fixture;
 mod life;
+mod tls;

@@ -1,5 +1,7 @@
 //! The rules of `docs/xds.md` by their numbers, as a delta client keeps them.
 
+use std::time::Duration;
+
 use byrnie_proto::{
     Kind::{self, Cluster, Endpoints, Listener, Route},
     envoy::{
@@ -188,6 +190,39 @@ fn rule_20_what_the_wildcard_covers_stays_when_its_name_is_given_up() {
     peer.removed(Listener, &["in"]);
     assert_eq!(peer.serving(), [""; 0]);
     assert!(peer.client.resources().absent.is_empty(), "nobody asked for it");
+}
+
+#[test]
+fn rule_20_the_answer_on_parting_is_not_taken_for_the_answer_to_a_new_question() {
+    let mut peer = Peer::asked();
+    peer.want(&["out/1.2.3.4:80"]);
+    peer.requests();
+    peer.good(Listener, &[("out/1.2.3.4:80", "1", &[])]);
+    peer.unwant(&["out/1.2.3.4:80"]);
+    assert_eq!(peer.requests(), ["LDS -out/1.2.3.4:80", "LDS ack 1"]);
+    // Called again while the answer is on its way: the address is in the mesh, whatever that answer says.
+    peer.want(&["out/1.2.3.4:80"]);
+    assert_eq!(peer.requests(), [""; 0]);
+    peer.removed(Listener, &["out/1.2.3.4:80"]);
+    assert!(matches!(peer.client.resources().answer("out/1.2.3.4:80"), Answer::Serving(_)));
+    assert_eq!(peer.requests(), ["LDS +out/1.2.3.4:80", "LDS ack 2"]);
+    // This is the answer to the new question.
+    peer.removed(Listener, &["out/1.2.3.4:80"]);
+    assert!(matches!(peer.client.resources().answer("out/1.2.3.4:80"), Answer::Absent));
+}
+
+#[test]
+fn rule_20_a_server_that_says_nothing_on_parting_is_waited_for_two_seconds() {
+    let mut peer = Peer::asked();
+    peer.want(&["out/1.2.3.4:80"]);
+    peer.good(Listener, &[]);
+    peer.requests();
+    peer.unwant(&["out/1.2.3.4:80"]);
+    assert_eq!(peer.requests(), ["LDS -out/1.2.3.4:80"]);
+    peer.want(&["out/1.2.3.4:80"]);
+    assert_eq!(peer.client.deadline(), Some(peer.now + Duration::from_secs(2)));
+    peer.wait(Duration::from_secs(2));
+    assert_eq!(peer.requests(), ["LDS +out/1.2.3.4:80"]);
 }
 
 #[test]

@@ -28,7 +28,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Request, Response, Status, Streaming,
     codegen::{Service, http::Uri},
-    transport::Server,
+    transport::{Identity, Server, ServerTlsConfig},
 };
 
 use crate::{
@@ -101,11 +101,21 @@ pub fn settings() -> Settings {
 
 impl Plane {
     pub fn start() -> Self {
+        Self::serve(Server::builder())
+    }
+
+    /// One that proves itself by a certificate and its key, PEM.
+    pub fn with_tls(certificate: &str, key: &str) -> Self {
+        let tls = ServerTlsConfig::new().identity(Identity::from_pem(certificate, key));
+        Self::serve(Server::builder().tls_config(tls).unwrap())
+    }
+
+    fn serve(mut server: Server) -> Self {
         let (pipes, incoming) = mpsc::channel(16);
         let (sender, streams) = mpsc::channel(16);
         let service = AggregatedDiscoveryServiceServer::new(Script { streams: sender });
         let server = tokio::spawn(async move {
-            let router = Server::builder().add_service(service);
+            let router = server.add_service(service);
             router.serve_with_incoming(ReceiverStream::new(incoming)).await.unwrap();
         });
         let network = Network { pipes, cut: Arc::default(), dialled: Arc::default() };

