@@ -15,7 +15,6 @@ use byrnie_proto::envoy::envoy::service::discovery::v3::DeltaDiscoveryRequest;
 use byrnie_runtime::backoff::{self, Backoff};
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinHandle,
     time::{Instant, sleep_until},
 };
 use tonic::{
@@ -23,15 +22,15 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+mod keeper;
 mod stream;
 
-use self::stream::Responses;
+use self::{keeper::Keeper, stream::Responses};
 use crate::{
-    client::{Client, Listeners, Received},
+    client::{Client, Received},
     handle::{Handle, Shared},
     resources::Resources,
     settings::{Settings, SettingsError},
-    state::Store,
 };
 
 /// The ceiling of the first pause between tries, and of all.
@@ -41,8 +40,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(10);
 const GOOD_STREAM: Duration = Duration::from_secs(30);
 /// How often it is looked for names that are idle.
 const IDLE_INTERVAL: Duration = Duration::from_secs(60);
-/// The state is written no more often.
-const SAVE_PAUSE: Duration = Duration::from_secs(1);
 /// Requests on their way to the HTTP/2 layer.
 const REQUESTS: usize = 8;
 
@@ -61,15 +58,6 @@ pub struct Link {
 /// Makes a connection: TCP and TLS, or what a test puts in their place.
 type Dial = Box<dyn Fn(Endpoint) -> Dialling + Send + Sync>;
 type Dialling = Pin<Box<dyn Future<Output = Result<Channel, tonic::transport::Error>> + Send>>;
-
-/// Writes what serves to the disk.
-#[derive(Debug)]
-struct Keeper {
-    store: Store,
-    /// What serves differs from the file: when to write it.
-    due: Option<Instant>,
-    running: Option<JoinHandle<io::Result<()>>>,
-}
 
 /// Why there is no stream (any more).
 #[derive(Debug, thiserror::Error)]
@@ -117,9 +105,9 @@ impl Link {
         let shared = Arc::new(Shared::default());
         let now = Instant::now();
         let keeper = settings.state.clone().map(|directory| {
-            let store = Store::new(directory, settings.node.clone());
-            restore(&store, &mut client, &settings.listeners, &shared, now);
-            Keeper { store, due: None, running: None }
+            let keeper = Keeper::new(directory, settings.node.clone());
+            keeper.restore(&mut client, &settings.listeners, &shared, now);
+            keeper
         });
         let (publisher, resources) = watch::channel(client.resources().clone());
         let handle = Handle::new(shared.clone(), resources);
@@ -211,7 +199,7 @@ impl Link {
             () = self.shared.news.notified() => Wake::Demand,
             () = sleep_until(idle_at) => Wake::Demand,
             () = until(overdue) => Wake::Overdue,
-            wake = keep(&mut self.keeper) => wake,
+            wake = Keeper::wake(self.keeper.as_mut()) => wake,
         }
     }
 
@@ -234,7 +222,7 @@ impl Link {
             Wake::Overdue => self.client.on_time(now.into_std()),
             Wake::Save => {
                 if let Some(keeper) = &mut self.keeper {
-                    keeper.start(&self.client, now);
+                    keeper.start(&self.client);
                 }
             }
             Wake::Saved(Ok(())) => drop(self.shared.counters.saves.fetch_add(1, Relaxed)),
@@ -249,7 +237,7 @@ impl Link {
         }
         self.publisher.send_replace(self.client.resources().clone());
         if let Some(keeper) = &mut self.keeper {
-            keeper.due.get_or_insert_with(|| Instant::now() + SAVE_PAUSE);
+            keeper.on_change(Instant::now());
         }
     }
 
@@ -268,53 +256,10 @@ impl Link {
     }
 }
 
-impl Keeper {
-    /// Beside the task, since a disk may be slow.
-    fn start(&mut self, client: &Client, now: Instant) {
-        if self.running.is_some() {
-            self.due = Some(now + SAVE_PAUSE);
-            return;
-        }
-        self.due = None;
-        let (store, serving) = (self.store.clone(), client.serving());
-        self.running = Some(tokio::task::spawn_blocking(move || store.save(&serving)));
-    }
-}
-
-/// Waits for what the keeper has to do.
-async fn keep(keeper: &mut Option<Keeper>) -> Wake {
-    let Some(keeper) = keeper else { return std::future::pending().await };
-    let Some(running) = &mut keeper.running else {
-        until(keeper.due).await;
-        return Wake::Save;
-    };
-    let done = running.await;
-    keeper.running = None;
-    Wake::Saved(done.unwrap_or_else(|error| Err(io::Error::other(error))))
-}
-
 async fn until(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Takes in what was kept, and takes those of its listeners for wanted that are not asked for anyway.
-fn restore(store: &Store, client: &mut Client, listeners: &Listeners, shared: &Shared, now: Instant) {
-    let kept = match store.load() {
-        Ok(kept) => kept,
-        Err(error) => return tracing::warn!(%error, "the state of an earlier start is not used"),
-    };
-    if let Listeners::Named(roots) = listeners {
-        let mut demand = shared.demand();
-        let wanted = kept.iter().filter(|kept| kept.kind == byrnie_proto::Kind::Listener);
-        for name in wanted.map(|kept| &*kept.name).filter(|name| roots.iter().all(|root| **root != **name)) {
-            demand.want(name, now.into_std());
-        }
-    }
-    for (kind, name, error) in client.restore(kept, now.into_std()) {
-        tracing::warn!(%kind, %name, %error, "a resource of an earlier start is not used");
     }
 }
 

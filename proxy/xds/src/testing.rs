@@ -41,6 +41,9 @@ use byrnie_proto::{
 };
 use prost::{Message, Name};
 
+/// What a resource refers to.
+pub type To<'a> = &'a [(Kind, &'a str)];
+
 /// What no reader can read.
 pub const GARBAGE: &[u8] = &[0xff];
 
@@ -52,7 +55,7 @@ pub fn resource(kind: Kind, name: &str, version: &str, value: Vec<u8>) -> Resour
 
 /// The body of a resource that refers to the names in `to`: of routes and clusters for a listener, of clusters for a
 /// route, of endpoints for a cluster (one at most).
-pub fn body(kind: Kind, name: &str, to: &[(Kind, &str)]) -> Vec<u8> {
+pub fn body(kind: Kind, name: &str, to: To<'_>) -> Vec<u8> {
     match kind {
         Kind::Listener => listener(name, to),
         Kind::Route => route(name, to),
@@ -62,7 +65,7 @@ pub fn body(kind: Kind, name: &str, to: &[(Kind, &str)]) -> Vec<u8> {
     }
 }
 
-fn listener(name: &str, to: &[(Kind, &str)]) -> Vec<u8> {
+fn listener(name: &str, to: To<'_>) -> Vec<u8> {
     let chain = |(at, (kind, to)): (usize, &(Kind, &str))| {
         let port = UInt32Value { value: u32::try_from(at).unwrap() + 1 };
         let filter = if *kind == Kind::Route { http(to) } else { tcp(to) };
@@ -123,7 +126,7 @@ fn tcp(cluster: &str) -> Filter {
     network(&TcpProxy { stat_prefix: cluster.to_owned(), cluster_specifier, ..Default::default() })
 }
 
-fn route(name: &str, to: &[(Kind, &str)]) -> Vec<u8> {
+fn route(name: &str, to: To<'_>) -> Vec<u8> {
     let route = |(_, to): &(Kind, &str)| {
         let specifier = PathSpecifier::Prefix(format!("/{to}"));
         let cluster = route_action::ClusterSpecifier::Cluster((*to).to_owned());
@@ -142,7 +145,7 @@ fn route(name: &str, to: &[(Kind, &str)]) -> Vec<u8> {
     RouteConfiguration { name: name.to_owned(), virtual_hosts: vec![host], ..Default::default() }.encode_to_vec()
 }
 
-fn cluster(name: &str, to: &[(Kind, &str)]) -> Vec<u8> {
+fn cluster(name: &str, to: To<'_>) -> Vec<u8> {
     let (discovery, eds) = match to {
         [] => (DiscoveryType::Static, None),
         [(_, service), ..] => (

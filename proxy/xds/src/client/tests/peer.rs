@@ -12,7 +12,7 @@ use byrnie_proto::{
 
 use crate::{
     client::{Client, Listeners, Received},
-    testing::{self, text},
+    testing::{self, To, text},
 };
 
 pub struct Peer {
@@ -20,9 +20,6 @@ pub struct Peer {
     pub now: Instant,
     pub nonce: u32,
 }
-
-/// What a resource refers to.
-pub type To<'a> = &'a [(Kind, &'a str)];
 
 impl Peer {
     pub fn new(listeners: &Listeners) -> Self {

@@ -33,7 +33,7 @@ use tonic::{
 
 use crate::{
     Handle, Link, Listeners, Resources, Settings,
-    testing::{body, resource, text},
+    testing::{To, body, resource, text},
 };
 
 /// By the paused clock, so that it costs nothing: whoever meets it waits for what never comes.
@@ -167,7 +167,7 @@ impl Stream {
     }
 
     /// Sends good resources: name, version, references.
-    pub async fn good(&mut self, kind: Kind, resources: &[(&str, &str, &[(Kind, &str)])]) {
+    pub async fn good(&mut self, kind: Kind, resources: &[(&str, &str, To<'_>)]) {
         let bodies = resources.iter().map(|(name, version, to)| resource(kind, name, version, body(kind, name, to)));
         let resources = bodies.collect();
         self.send(DeltaDiscoveryResponse { type_url: kind.type_url().into(), resources, ..Default::default() }).await;
