@@ -141,6 +141,10 @@ impl Bench {
         }
         for round in 0..self.args.rounds() {
             eprintln!("round {} of {}", round + 1, self.args.rounds());
+            // Nobody always follows the same.
+            if !self.running.is_empty() {
+                self.running.rotate_left(1);
+            }
             for case in self.args.cases() {
                 self.case(case);
             }
@@ -162,7 +166,7 @@ impl Bench {
             eprintln!("starting {}", peer.title());
             match Sidecars::start(peer, setup, self.application, &self.cores).await {
                 Ok(sidecars) => {
-                    self.report.starts(peer, &sidecars.starts);
+                    self.report.started(peer, &sidecars.version, &sidecars.starts);
                     self.running.push((peer, sidecars));
                 }
                 Err(error) => self.report.absent(peer, &error),

@@ -102,6 +102,7 @@ pub struct Sidecars {
     client: Process,
     server: Process,
     plan: Plan,
+    pub version: String,
     /// From starting the client's until it was ready, each time.
     pub starts: Vec<Duration>,
 }
@@ -130,6 +131,7 @@ impl Sidecars {
     /// Starts both.
     pub async fn start(peer: Peer, setup: Setup, application: Application, cores: &Cores) -> Result<Self> {
         let plan = peer.plan(setup.workers, application).await?;
+        let version = version(&plan.client.program)?;
         let start = |launch: &Launch| launch.start(setup.cores, cores).with_context(|| launch.log());
         let (server, _) = start(&plan.server)?;
         let (mut client, first) = start(&plan.client)?;
@@ -140,7 +142,7 @@ impl Sidecars {
             client = next;
             times.push(time);
         }
-        Ok(Self { client, server, plan, starts: times })
+        Ok(Self { client, server, plan, version, starts: times })
     }
 
     /// Where clients go.
@@ -262,6 +264,18 @@ impl Places {
 fn entrance(places: &[SocketAddr; 3], has_bytes: bool) -> Entrance {
     let [http, grpc, bytes] = *places;
     Entrance { http, grpc, bytes: has_bytes.then_some(bytes) }
+}
+
+/// What a program says that it is.
+fn version(program: &std::path::Path) -> Result<String> {
+    let short = program.ends_with("haproxy") || program.ends_with("nginx");
+    let output = Command::new(program).arg(if short { "-v" } else { "--version" }).output()?;
+    // nginx says it on standard error.
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    let is_version = |word: &&str| word.starts_with(|first: char| first.is_ascii_digit()) && word.contains('.');
+    let found = text.split(|separator: char| separator.is_whitespace() || separator == '/').find(is_version);
+    found.map(str::to_owned).with_context(|| format!("{} says no version", program.display()))
 }
 
 /// A program on PATH or among those of the system.

@@ -43,6 +43,7 @@ pub struct Report {
     times: Times,
     cores: usize,
     entries: Vec<Entry>,
+    versions: Vec<String>,
     starts: Vec<(Peer, Vec<Duration>)>,
     memory: Vec<(Peer, Memory)>,
     workers: Vec<(Peer, Scaling)>,
@@ -58,7 +59,20 @@ impl Report {
         let entries = cases.iter().flat_map(|&case| peers.iter().map(move |&peer| entry(case, peer))).collect();
         let (peers, cases) = (peers.to_vec(), cases.to_vec());
         let (starts, memory, workers, notes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { peers, cases, rounds, times, cores, entries, starts, memory, workers, tool: None, notes }
+        Self {
+            peers,
+            cases,
+            rounds,
+            times,
+            cores,
+            entries,
+            starts,
+            memory,
+            workers,
+            versions: Vec::new(),
+            tool: None,
+            notes,
+        }
     }
 
     /// A peer that is not there.
@@ -76,7 +90,8 @@ impl Report {
         self.tool = Some(tool);
     }
 
-    pub fn starts(&mut self, peer: Peer, times: &[Duration]) {
+    pub fn started(&mut self, peer: Peer, version: &str, times: &[Duration]) {
+        self.versions.push(format!("{} {version}", peer.title()));
         self.starts.push((peer, times.to_vec()));
     }
 

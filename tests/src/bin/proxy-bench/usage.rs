@@ -1,6 +1,6 @@
 //! What processes have used, by the kernel's word (proc(5)).
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
 
@@ -10,8 +10,8 @@ const TICK: f64 = 0.01;
 /// CPU seconds.
 #[derive(Clone, Debug, Default)]
 pub struct Cpu {
-    /// Of each thread, by the scheduler's clock, which counts in nanoseconds.
-    pub threads: Vec<f64>,
+    /// Of each thread by its id, by the scheduler's clock, which counts in nanoseconds.
+    pub threads: BTreeMap<u32, f64>,
     /// In user mode and in the kernel, in ticks of 10 ms.
     pub user: f64,
     pub kernel: f64,
@@ -31,14 +31,14 @@ impl Cpu {
 
     /// All threads together.
     pub fn seconds(&self) -> f64 {
-        self.threads.iter().sum()
+        self.threads.values().sum()
     }
 
-    /// What was used since `before`, of the same threads.
+    /// What was used since `before`, by threads that are still there.
     pub fn since(&self, before: &Self) -> Self {
-        let earlier = before.threads.iter().chain(std::iter::repeat(&0.0));
+        let used = |(id, now): (&u32, &f64)| (*id, now - before.threads.get(id).unwrap_or(&0.0));
         Self {
-            threads: self.threads.iter().zip(earlier).map(|(now, then)| now - then).collect(),
+            threads: self.threads.iter().map(used).collect(),
             user: self.user - before.user,
             kernel: self.kernel - before.kernel,
         }
@@ -67,18 +67,16 @@ pub fn machine() -> Result<f64> {
     Ok(busy.map(|(_, ticks)| ticks * TICK).sum())
 }
 
-/// In the order in which they were started.
-fn threads(folder: &Path) -> Result<Vec<f64>> {
-    let mut ids = Vec::new();
+fn threads(folder: &Path) -> Result<BTreeMap<u32, f64>> {
+    let mut threads = BTreeMap::new();
     for entry in fs::read_dir(folder.join("task"))? {
-        let name = entry?.file_name();
-        ids.push(name.to_string_lossy().parse::<u32>().context("a thread without a number")?);
-    }
-    ids.sort_unstable();
-    let run = |id: &u32| {
-        let text = fs::read_to_string(folder.join(format!("task/{id}/schedstat")))?;
+        let entry = entry?;
+        let id = entry.file_name().to_string_lossy().parse().context("a thread without a number")?;
+        // One that has just ended is none.
+        let Ok(text) = fs::read_to_string(entry.path().join("schedstat")) else { continue };
         let nanoseconds = text.split_whitespace().next().and_then(|field| field.parse::<f64>().ok());
-        Ok(nanoseconds.context("no time in schedstat: the kernel lacks CONFIG_SCHED_INFO")? / 1e9)
-    };
-    ids.iter().map(run).collect()
+        let nanoseconds = nanoseconds.context("no time in schedstat: the kernel lacks CONFIG_SCHED_INFO")?;
+        threads.insert(id, nanoseconds / 1e9);
+    }
+    Ok(threads)
 }

@@ -83,7 +83,7 @@ impl Scaling {
 
 /// The half of what both workers did, over what the busier one did.
 fn balance(round: &Round) -> f64 {
-    let mut threads = round.cpu.threads.clone();
+    let mut threads: Vec<_> = round.cpu.threads.values().copied().collect();
     threads.sort_by(|a, b| b.total_cmp(a));
     match threads[..] {
         [first, second, ..] => (first + second) / 2.0 / first,

@@ -13,6 +13,7 @@ impl Report {
     pub fn json(&self) -> String {
         json!({
             "rounds": self.rounds, "window_seconds": self.times.window.as_secs_f64(), "cores": self.cores,
+            "versions": self.versions,
             "cases": self.entries.iter().map(entry).collect::<Vec<_>>(),
             "starts": self.starts.iter().map(starts).collect::<Vec<_>>(),
             "memory": self.memory.iter().map(memory).collect::<Vec<_>>(),

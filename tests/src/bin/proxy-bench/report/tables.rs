@@ -17,7 +17,8 @@ impl Report {
     /// All tables, and what went wrong.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{} rounds of {} s, interleaved. `a (b)` is the best of the rounds and their median.\n",
+            "{}. {} rounds of {} s, interleaved; `a (b)` is the best of the rounds and their median.\n",
+            self.versions.join(", "),
             self.rounds,
             self.times.window.as_secs_f64()
         );
