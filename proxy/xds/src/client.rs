@@ -29,6 +29,8 @@ use crate::{
 /// How long an answer is waited for before what refers to it serves without (Envoy's `initial_fetch_timeout`).
 pub(crate) const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
+/// The name of all that there is.
+const WILDCARD: &str = "*";
 /// How long the answer to giving up a name is waited for.
 const PARTING_LIMIT: Duration = Duration::from_secs(2);
 
@@ -229,6 +231,10 @@ impl Table {
     /// Subscribes to `name`, if that is not so already. A name that comes back before the server heard that it was given
     /// up is asked for again, and answered again (rule 18); one that comes back later waits for its parting answer.
     fn want(&mut self, name: &Arc<str>, since: Option<Instant>) {
+        // Whatever a resource refers to by this name, all is not meant.
+        if **name == *WILDCARD {
+            return;
+        }
         let entry = self.entries.entry(name.clone()).or_insert_with(|| Entry::awaited(false, since));
         entry.referred = true;
         if !std::mem::replace(&mut entry.named, true) {

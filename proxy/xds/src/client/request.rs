@@ -7,7 +7,7 @@ use byrnie_proto::{
     envoy::{envoy::service::discovery::v3::DeltaDiscoveryRequest, google::rpc::Status},
 };
 
-use super::{Client, Reply, Stream, Table};
+use super::{Client, Reply, Stream, Table, WILDCARD};
 use crate::held::Entry;
 
 /// The order of a client that comes back, which is Envoy's: what is referred to comes first.
@@ -88,7 +88,7 @@ impl Table {
         }
         names.sort_unstable();
         if self.wildcard {
-            names.insert(0, "*".to_owned());
+            names.insert(0, WILDCARD.to_owned());
         }
         if names.is_empty() {
             return None;

@@ -1,3 +1,4 @@
+mod anything;
 mod model;
 mod peer;
 mod rules;

@@ -76,3 +76,15 @@ fn a_draft_that_was_left_behind_is_replaced_with_a_file_of_the_owner_alone() {
     let mode = fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_file_is_read_into_nonsense(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..60)) {
+        let store = store(Path::new("/nowhere"), "shop/cart-1");
+        let line = format!("{MAGIC} {FORMAT} shop/cart-1 {} {}\n", bytes.len(), checksum(&bytes));
+        let whole = [line.as_bytes(), &bytes].concat();
+        // Either is fine: what is parsed is read like anything that the control plane sends.
+        let _ = store.parse(Path::new(FILE), &whole);
+        proptest::prop_assert!(store.parse(Path::new(FILE), &bytes).is_err());
+    }
+}

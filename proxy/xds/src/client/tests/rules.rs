@@ -240,6 +240,26 @@ fn rule_21_a_new_stream_hears_of_all_that_is_held_and_of_nothing_else() {
 }
 
 #[test]
+fn rule_21_what_was_refused_and_is_gone_with_the_old_stream_is_not_remembered() {
+    let mut peer = Peer::asked();
+    let bad = testing::resource(Listener, "out", "1", GARBAGE.to_vec());
+    let (type_url, resources) = (Listener.type_url().into(), vec![bad]);
+    peer.respond(DeltaDiscoveryResponse { type_url, resources, ..Default::default() });
+    assert_eq!(peer.client.resources().unsettled.len(), 1);
+    peer.reconnect();
+    assert_eq!(peer.requests(), ["LDS node +*"]);
+    assert!(peer.client.resources().unsettled.is_empty());
+}
+
+#[test]
+fn a_reference_to_the_wildcard_is_no_subscription_to_everything() {
+    let mut peer = Peer::asked();
+    peer.good(Listener, &[("out", "1", &[(Cluster, "*")])]);
+    assert_eq!(peer.requests(), ["LDS ack 1"]);
+    assert_eq!(peer.serving(), ["LDS out@1"]);
+}
+
+#[test]
 fn what_was_kept_by_an_earlier_process_serves_and_is_told_to_the_server() {
     let mut first = Peer::asked();
     shop(&mut first);
