@@ -97,7 +97,12 @@ impl Worker {
         let _ = self.waker.wake();
     }
 
-    /// Waits until it has ended: all its connections are closed, or the stage is `Ending`.
+    /// Whether it has: nothing runs while the stage is `Finishing`, or the stage is `Ending`.
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits until it has ended.
     pub fn join(self) {
         // A panic of a worker was printed where it happened.
         let _ = self.thread.join();
@@ -202,7 +207,7 @@ impl Loop {
                 }
             }
             self.now = Instant::now();
-            if self.stage == Stage::Running || !self.exchanges.is_empty() || self.tunnels > 0 {
+            if self.stage < Stage::Finishing || !self.exchanges.is_empty() || self.tunnels > 0 {
                 self.active = self.now;
             }
             for event in &events {
@@ -265,7 +270,7 @@ impl Loop {
         if !self.queue.is_empty() {
             return Some(Duration::ZERO);
         }
-        let drain = (self.stage != Stage::Running).then_some(QUIET / 5);
+        let drain = (self.stage == Stage::Finishing).then_some(QUIET / 5);
         let sweep = (self.watched > 0).then(|| (self.swept + SWEEP).saturating_duration_since(self.now));
         let log = self.log_waits.then_some(SWEEP);
         let house = self.busy.then(|| (self.kept + HOUSEKEEPING).saturating_duration_since(self.now));
@@ -330,7 +335,7 @@ impl Loop {
         match conn.role {
             Role::Server(_) => self.client_gone(key),
             Role::Client(_) => self.endpoint_gone(key, broken),
-            Role::Tunnel(_) => self.tunnel_gone(key),
+            Role::Tunnel(_) => self.tunnel_gone(key, matches!(broken, Broken::Socket(_))),
             Role::Inspecting(_) | Role::Done => self.close(key),
         }
     }
@@ -409,7 +414,11 @@ impl Loop {
     /// A connection that has written everything may be at its end.
     fn settle(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
-        if !conn.is_drained() {
+        if !conn.is_drained() || self.is_connecting(key) {
+            return;
+        }
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        if conn.after == After::Shut && !conn.is_secured() {
             return;
         }
         match conn.after {
@@ -428,6 +437,10 @@ impl Loop {
                 self.set_deadline(key, LINGER);
                 self.enqueue(key);
             }
+            After::Reset => {
+                conn.reset();
+                self.close(key);
+            }
             After::Open | After::IsShut => {}
         }
     }
@@ -438,6 +451,14 @@ impl Loop {
             conn.after = After::Close;
             self.mark(key);
         }
+    }
+
+    /// Ends a connection that is not wanted, so that its client sees that.
+    fn refuse(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.reset();
+        }
+        self.close(key);
     }
 
     /// Takes a connection out. Whoever used it was told before.
@@ -497,8 +518,9 @@ impl Loop {
         }
         let stage = self.shared.stage();
         if stage != self.stage {
+            let begins = self.stage == Stage::Running;
             self.stage = stage;
-            if stage == Stage::Draining {
+            if begins {
                 self.drain();
             }
         }
@@ -534,8 +556,8 @@ impl Loop {
 
     fn is_over(&self) -> bool {
         match self.stage {
-            Stage::Running => false,
-            Stage::Draining => self.now >= self.active + QUIET,
+            Stage::Running | Stage::Draining => false,
+            Stage::Finishing => self.now >= self.active + QUIET,
             Stage::Ending => true,
         }
     }

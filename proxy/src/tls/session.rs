@@ -151,6 +151,11 @@ impl Session {
         matches!(self.stage, Stage::Established(_))
     }
 
+    /// Whether it is of no more use: [`receive`](Self::receive) said why.
+    pub fn is_failed(&self) -> bool {
+        matches!(self.stage, Stage::Failed)
+    }
+
     /// Who the peer is; none before the handshake ended.
     pub fn peer(&self) -> Option<&Peer> {
         match &self.stage {

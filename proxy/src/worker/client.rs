@@ -43,6 +43,8 @@ pub struct Http1 {
 pub struct Http2 {
     pub core: Box<http2::Connection>,
     pub streams: Streams,
+    /// The peer's SETTINGS are known.
+    pub settled: bool,
 }
 
 /// Why a request could not be written.
@@ -50,6 +52,8 @@ pub struct Http2 {
 pub enum Unsent {
     /// This connection takes none now or any more: another may.
     Connection,
+    /// The peer has not said yet whether it takes such a request.
+    Now,
     /// No connection takes it.
     Request,
 }
@@ -133,14 +137,15 @@ impl Client {
                 http1.exchange = Some(exchange);
                 Ok(None)
             }
-            Codec::Http2(http2) => {
-                let stream = message::write_http2(&mut http2.core, head, length, end).map_err(|refused| match refused {
+            Codec::Http2(Http2 { core, streams, settled }) => {
+                let stream = message::write_http2(core, head, length, end).map_err(|refused| match refused {
+                    http2::Refused::ExtendedConnect if !*settled => Unsent::Now,
                     http2::Refused::Field | http2::Refused::HeadTooLarge { .. } | http2::Refused::ExtendedConnect => {
                         Unsent::Request
                     }
                     _ => Unsent::Connection,
                 })?;
-                http2.streams.insert(stream, exchange);
+                streams.insert(stream, exchange);
                 Ok(Some(stream))
             }
         }
@@ -196,6 +201,6 @@ impl Http1 {
 
 impl Http2 {
     pub fn new(config: http2::Config) -> Self {
-        Self { core: Box::new(http2::Connection::client(config)), streams: Streams::default() }
+        Self { core: Box::new(http2::Connection::client(config)), streams: Streams::default(), settled: false }
     }
 }

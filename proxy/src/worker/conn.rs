@@ -57,6 +57,8 @@ pub enum After {
     IsShut,
     /// It is closed.
     Close,
+    /// It is reset, as its other end was.
+    Reset,
 }
 
 /// What a connection is for.
@@ -255,7 +257,18 @@ impl Conn {
 
     /// Whether nothing waits to be written, in the role or behind it.
     pub fn is_drained(&self) -> bool {
-        self.is_flushed() && (self.role.output().is_empty() || !self.is_secured())
+        self.is_flushed() && (self.role.output().is_empty() || self.is_lost())
+    }
+
+    /// Whether TLS failed, so that what the role has to say goes nowhere.
+    fn is_lost(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_failed())
+    }
+
+    /// The end of the connection is a reset (RST): the peer sees that something broke.
+    pub fn reset(&mut self) {
+        // Where that does not work it is closed all the same.
+        let _ = socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO));
     }
 
     /// Says that nothing more will be written. With TLS a close_notify goes out first, which may have to wait.

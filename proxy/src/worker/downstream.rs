@@ -94,14 +94,21 @@ impl Loop {
         let Role::Server(server) = &mut conn.role else { return };
         let Codec::Http1(http1) = &mut server.codec else { return };
         match http1.exchange {
+            Some(exchange) if http1.core.may_respond() => {
+                self.reply(exchange, Reason::BadRequest);
+                self.close_when_written(key);
+            }
             Some(exchange) => self.abandon(exchange, Reason::BadRequest),
             None => {
                 if let Some(status) = error.status()
                     && http1.core.may_respond()
                 {
-                    let head = http1.core.respond(&mut http1.out, status, message::reason(status));
+                    let body = message::reason(status).as_bytes();
+                    let head = http1.core.respond(&mut http1.out, status, body);
+                    let head = head.map(|head| head.field("content-type", "text/plain"));
+                    let written = head.and_then(|head| head.end(http1::Body::Sized(body.len() as u64)));
                     // The connection ends in any case.
-                    let _ = head.and_then(|head| head.end(http1::Body::None));
+                    let _ = written.and_then(|()| http1.core.send(&mut http1.out, body).map(drop));
                 }
                 self.close_when_written(key);
             }

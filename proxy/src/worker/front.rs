@@ -12,6 +12,8 @@ pub struct Front {
     pub http: Arc<Http>,
     /// What is offered to the next sidecar in place of what the cluster says.
     pub offers: Option<Arc<[Box<[u8]>]>>,
+    /// The client speaks TLS.
+    pub secure: bool,
     /// The client.
     pub peer: SocketAddr,
     /// The address that the client called.

@@ -129,7 +129,7 @@ impl Loop {
         match listener.choose(&seen) {
             None => {
                 tracing::debug!(listener = %listener.name, %called, ?first, "no chain takes the connection");
-                self.close(key);
+                self.refuse(key);
             }
             Some(chain) => self.enter(key, &listener, chain, called, server_name, octets),
         }
@@ -170,6 +170,7 @@ impl Loop {
                     listener: listener.clone(),
                     http: http.clone(),
                     offers: chain.offers.clone(),
+                    secure: chain.tls.is_some(),
                     peer: conn.peer,
                     called,
                     proof: None,
@@ -213,7 +214,7 @@ impl Loop {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let Role::Server(server) = &mut conn.role else { return };
         server.codec = match version {
-            Version::Http1 => Codec::Http1(Http1::new(http1::Limits::default())),
+            Version::Http1 => Codec::Http1(Http1::new(limits())),
             Version::Http2 => Codec::Http2(Http2::new(settings(&server.front.http))),
         };
         if server.draining {
@@ -247,6 +248,11 @@ impl Loop {
 
 fn settings(_http: &Http) -> http2::Config {
     http2::Config::default()
+}
+
+/// Heads of requests are held to 60 KiB, as in Envoy (`max_request_headers_kb`).
+fn limits() -> http1::Limits {
+    http1::Limits { head_bytes: 60 << 10, ..http1::Limits::default() }
 }
 
 fn first(octets: &[u8], tls: bool, http: bool) -> First {

@@ -141,7 +141,7 @@ pub fn write_http1(
     if let Some(protocol) = head.upgrade() {
         writer = writer.upgrade(protocol);
     }
-    let bodiless = matches!(head.method(), b"GET" | b"HEAD" | b"DELETE" | b"OPTIONS" | b"TRACE") || head.upgrade().is_some();
+    let bodiless = matches!(head.method(), b"GET" | b"HEAD" | b"DELETE" | b"TRACE") || head.upgrade().is_some();
     let body = match length {
         // A method that means to send content says that there is none (RFC 9110 section 8.6).
         Length::None if !bodiless => http1::Body::Sized(0),

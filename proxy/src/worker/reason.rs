@@ -78,11 +78,10 @@ impl Reason {
         }
     }
 
-    /// What a client is told.
+    /// What a client is told besides the status.
     pub fn text(self) -> &'static str {
         match self {
-            Self::NoRoute => "no route for this request",
-            Self::NoCluster => "the route's cluster is not known",
+            Self::NoRoute | Self::NoCluster | Self::Upgrade => "",
             Self::NoEndpoint => "no endpoint is available",
             Self::ConnectFailure => "the endpoint could not be connected to",
             Self::Closed => "the endpoint closed the connection before it answered",
@@ -93,8 +92,7 @@ impl Reason {
             Self::Timeout => "the endpoint did not answer in time",
             Self::Idle => "nothing was sent for too long",
             Self::ClientGone => "the client is gone",
-            Self::BadRequest => "the request could not be read",
-            Self::Upgrade => "this upgrade is not passed on",
+            Self::BadRequest => "Bad Request",
             Self::Ending => "the proxy is ending",
         }
     }

@@ -36,6 +36,7 @@ impl Loop {
             failure: record.reason.map(Reason::failure),
             received: record.received,
             sent: record.sent,
+            retries: exchange.tries.saturating_sub(1),
             started: record.started,
             answered: record.answered,
             // To the turn, as the start is.

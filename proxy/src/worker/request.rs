@@ -1,6 +1,6 @@
 //! A request on its way up: route, cluster, endpoint, connection; and again, where a try failed.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use byrnie_balance::{Outcome, Resource};
 use byrnie_config::{Action, ClientCertificate, Discovery, Fields, RequestHead, Routes};
@@ -71,7 +71,7 @@ impl Loop {
     pub fn route(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let front = exchange.front.clone();
-        sanitize(&front, &mut exchange.head);
+        introduce(&front, &mut exchange.head);
         if let Some(upgrade) = exchange.head.upgrade()
             && !front.http.upgrades.iter().any(|known| upgrade.eq_ignore_ascii_case(known.as_bytes()))
         {
@@ -81,6 +81,9 @@ impl Loop {
             Routes::Named(name) => self.config.routes.get(name),
             Routes::Inline(table) => Some(table),
         };
+        if let Some(table) = table {
+            table.clean(&mut exchange.head);
+        }
         let found = match table {
             // A CONNECT asks for a tunnel to anywhere.
             Some(_) if exchange.head.method() == b"CONNECT" => None,
@@ -168,11 +171,16 @@ impl Loop {
 
     /// Writes the request to a connection that takes it, or waits for one.
     fn send_or_wait(&mut self, key: Key, endpoint: Key, lane: Lane) {
+        let mut connects = true;
         while let Some(conn) = self.ready_connection(endpoint, lane) {
             match self.send(key, endpoint, conn) {
                 Ok(()) => return,
                 Err(Unsent::Request) => return self.reply(key, Reason::BadRequest),
                 Err(Unsent::Connection) => self.set_aside(endpoint, lane, conn),
+                Err(Unsent::Now) => {
+                    connects = false;
+                    break;
+                }
             }
         }
         let Some(entry) = self.pools.endpoints.get_mut(endpoint) else { return };
@@ -183,7 +191,9 @@ impl Loop {
         if let Some(exchange) = self.exchanges.get_mut(key) {
             exchange.up = Up::Waiting { endpoint, lane };
         }
-        self.connect_for_waiting(endpoint, lane);
+        if connects {
+            self.connect_for_waiting(endpoint, lane);
+        }
     }
 
     /// Writes the head, and what is there of the body.
@@ -542,31 +552,20 @@ impl Loop {
     }
 }
 
-/// Takes away what a client must not say (Envoy: what comes from outside, `x-envoy-` orders to the proxy), and says
-/// who it proved to be.
-fn sanitize(front: &Rc<Front>, head: &mut RequestHead) {
-    const ORDERS: [&[u8]; 12] = [
-        b"x-envoy-retriable-status-codes",
-        b"x-envoy-retriable-header-names",
-        b"x-envoy-retry-on",
-        b"x-envoy-retry-grpc-on",
-        b"x-envoy-max-retries",
-        b"x-envoy-upstream-alt-stat-name",
-        b"x-envoy-upstream-rq-timeout-ms",
-        b"x-envoy-upstream-rq-per-try-timeout-ms",
-        b"x-envoy-upstream-rq-timeout-alt-response",
-        b"x-envoy-expected-rq-timeout-ms",
-        b"x-envoy-force-trace",
-        b"x-envoy-hedge-on-per-try-timeout",
-    ];
-    const FORWARDED: &[u8] = b"x-forwarded-client-cert";
-    head.fields_mut().remove_where(|name| {
-        name.starts_with(b"x-") && (name == FORWARDED || (name.starts_with(b"x-envoy-") && ORDERS.contains(&name)))
-    });
+/// Takes away what a client must not say of itself, and says who it proved to be and how it came (Envoy adds
+/// `x-forwarded-proto` to what has none).
+fn introduce(front: &Front, head: &mut RequestHead) {
+    const CERTIFICATE: &[u8] = b"x-forwarded-client-cert";
+    const SCHEME: &[u8] = b"x-forwarded-proto";
+    let fields = head.fields_mut();
+    fields.remove(CERTIFICATE);
     if front.http.client_certificate == ClientCertificate::Replace
         && let Some(proof) = &front.proof
     {
-        head.fields_mut().push(FORWARDED, proof.forwarded.as_bytes());
+        fields.push(CERTIFICATE, proof.forwarded.as_bytes());
+    }
+    if fields.get(SCHEME).is_none() {
+        fields.push(SCHEME, if front.secure { b"https" } else { b"http" });
     }
 }
 

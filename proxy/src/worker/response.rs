@@ -324,8 +324,11 @@ impl Loop {
             head.fields.push(b"content-type", b"text/plain");
         }
         let is_head = exchange.head.method() == b"HEAD";
-        let grpc_form = head.fields.get(b"grpc-status").is_some() && body.is_empty();
-        let length = if grpc_form && exchange.stream.is_some() { Length::None } else { Length::Sized(body.len() as u64) };
+        let length = match body {
+            // HTTP/1 says so by itself.
+            [] => Length::None,
+            body => Length::Sized(body.len() as u64),
+        };
         let end = body.is_empty() || is_head;
         let (down, owed) = (exchange.down, exchange.request.owed);
         exchange.request.owed = 0;

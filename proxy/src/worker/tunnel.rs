@@ -228,7 +228,7 @@ impl Loop {
             Some(tls) => {
                 if let Err(error) = self.secure(key, address, &tls, offers.as_deref()) {
                     tracing::warn!(%error, %address, "TLS cannot be started");
-                    self.tunnel_gone(key);
+                    self.tunnel_gone(key, false);
                     return false;
                 }
             }
@@ -373,7 +373,7 @@ impl Loop {
     }
 
     /// An end broke: the other goes too, as soon as it has what came before.
-    pub fn tunnel_gone(&mut self, key: Key) {
+    pub fn tunnel_gone(&mut self, key: Key, reset: bool) {
         let Some(tunnel) = self.tunnel(key) else { return };
         let other = tunnel.other;
         let failed = match &tunnel.side {
@@ -394,12 +394,16 @@ impl Loop {
             let again = self.accepted_end(other).is_some_and(|end| end.attempts < end.tcp.connect_attempts);
             return if again { self.dial_tunnel(other) } else { self.refuse_tunnel(other, Reason::ConnectFailure) };
         }
+        if reset && let Some(conn) = self.conns.get_mut(other) {
+            conn.after = After::Reset;
+            return self.mark(other);
+        }
         self.close_when_written(other);
     }
 
     /// `connect_timeout`, or the client's handshake took too long.
     pub fn tunnel_is_due(&mut self, key: Key) {
-        self.tunnel_gone(key);
+        self.tunnel_gone(key, false);
     }
 
     /// What counted an end does so no more.

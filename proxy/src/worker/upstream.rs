@@ -210,13 +210,18 @@ impl Loop {
             match self.send(exchange, endpoint, conn) {
                 Ok(()) => {}
                 Err(Unsent::Request) => self.reply(exchange, Reason::BadRequest),
-                Err(Unsent::Connection) => {
-                    self.set_aside(endpoint, lane, conn);
+                Err(unsent) => {
+                    if matches!(unsent, Unsent::Connection) {
+                        self.set_aside(endpoint, lane, conn);
+                    }
                     let Some(entry) = self.pools.endpoints.get_mut(endpoint) else { return };
                     entry.upstream.breakers.acquire_anyway(Resource::Pending);
                     entry.lane(lane).waiting.push_front(exchange);
                     if let Some(exchange) = self.exchanges.get_mut(exchange) {
                         exchange.up = Up::Waiting { endpoint, lane };
+                    }
+                    if matches!(unsent, Unsent::Now) {
+                        return;
                     }
                 }
             }
@@ -524,6 +529,7 @@ impl Loop {
                     }
                 }
                 http2::Event::Settings => {
+                    http2.settled = true;
                     if let Some(client) = self.client(key) {
                         let (host, lane) = (client.host, client.lane);
                         self.serve_waiting(host, lane);
