@@ -79,7 +79,8 @@ impl Snapshot {
         let alone = self.is_alone(client, kind);
         let micro = client.dialect == Dialect::Micro;
         let covered = match micro {
-            true if self.secluded.contains(&client.workload) => 1,
+            // Nothing arrives at `out`.
+            true if kind == Kind::Listener && self.secluded.contains(&client.workload) => 1,
             true => 2,
             false => DEPTH,
         };

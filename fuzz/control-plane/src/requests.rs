@@ -104,7 +104,11 @@ struct Play {
 impl Play {
     fn new(flags: u8, length: usize) -> Self {
         let protocol = if flags & 1 == 0 { Protocol::Sotw } else { Protocol::Delta };
-        let dialect = if flags & 2 == 0 { Dialect::Envoy } else { Dialect::Grpc };
+        let dialect = match flags & 2 {
+            0 if protocol == Protocol::Delta && flags & 32 != 0 => Dialect::Micro,
+            0 => Dialect::Envoy,
+            _ => Dialect::Grpc,
+        };
         let denied = flags & 8 != 0;
         let client = Client { workload: WorkloadName::new("shop", "cart-1"), dialect };
         let denial = denied.then(|| "no token".into());
@@ -279,7 +283,9 @@ impl Play {
         let client = self.session.client();
         match tape.below(5) {
             0 => View::Workload(client.workload.clone()),
-            1 => View::Namespace(client.dialect, client.workload.namespace().into()),
+            1 if client.dialect == Dialect::Grpc => View::Namespace(client.dialect, client.workload.namespace().into()),
+            1 => View::Namespace(Dialect::Envoy, client.workload.namespace().into()),
+            2 if client.dialect == Dialect::Micro => View::Dialect(Dialect::Micro),
             2 => View::Dialect(Dialect::Envoy),
             _ => View::Common,
         }
@@ -294,7 +300,7 @@ impl Play {
             if !self.session.client().sees(&change.view) {
                 continue;
             }
-            if self.wildcards.contains(&change.kind) {
+            if self.wildcards.contains(&change.kind) && self.session.client().covers(&change.view) {
                 self.mail.wildcards.insert(change.kind);
             }
             if &*change.name == "*" {
@@ -418,8 +424,9 @@ impl Play {
             let sight = self.snapshot.sight(self.session.client(), kind);
             let all: Vec<_> =
                 if kind == Kind::Secret { self.secrets.values().collect() } else { sight.iter().collect() };
-            let is_wanted =
-                |name: &Arc<str>| self.wildcards.contains(&kind) || self.subscribed.contains(&(kind, name.clone()));
+            let covered = sight.wildcard();
+            let by_wildcard = |name: &Arc<str>| self.wildcards.contains(&kind) && covered.get(name).is_some();
+            let is_wanted = |name: &Arc<str>| by_wildcard(name) || self.subscribed.contains(&(kind, name.clone()));
             for resource in &all {
                 let wanted = is_wanted(resource.name()).then(|| resource.version());
                 assert_eq!(has.get(resource.name()), wanted.as_ref(), "{kind} {}", resource.name());

@@ -111,7 +111,7 @@ impl Session {
         let subscription = self.of_mut(kind);
         if !subscription.held.wants(name) {
             // Given up beside a wildcard that does not cover it.
-            if why == Why::Asked {
+            if why == Why::Asked && subscription.held.is_wildcard() {
                 draft.removed.push(name.clone());
             }
             return;

@@ -16,23 +16,30 @@ pub const UPSTREAMS: &str = "byrnie.io/upstreams";
 /// `injected`: written by the injector beside the sidecar that it adds.
 pub const STATUS: &str = "byrnie.io/status";
 
+/// `micro` or `envoy`: the sidecar that stands beside the Pod. It is for whoever starts that; the control plane goes by
+/// what a proxy says of itself.
+pub const PROXY: &str = "byrnie.io/proxy";
+
 /// What all annotations of the mesh start with.
 const PREFIX: &str = "byrnie.io/";
 
 /// Names that later releases give a meaning; a Pod that has them already is no mistake.
-const LATER: [&str; 3] = ["byrnie.io/inject", "byrnie.io/proxy", "byrnie.io/uses"];
+const LATER: [&str; 2] = ["byrnie.io/inject", "byrnie.io/uses"];
 
 /// Tells of annotations that change nothing. A slip refuses the object, so that the one in force keeps its sidecar.
 pub(crate) fn tell_unread(pod: &Pod, at: Cursor<'_>) {
     let metadata = at.key("metadata");
     let annotations = metadata.key("annotations");
+    if let Some(proxy) = pod.metadata.annotations.get(PROXY).filter(|proxy| !["micro", "envoy"].contains(&&***proxy)) {
+        annotations.key(PROXY).tell(Severity::Error, format!("found {proxy:?}: micro and envoy are accepted"));
+    }
     let own = pod.metadata.annotations.keys().filter(|name| name.starts_with(PREFIX));
-    for name in own.filter(|name| ![INBOUND, UPSTREAMS, STATUS].contains(&&***name)) {
+    for name in own.filter(|name| ![INBOUND, UPSTREAMS, PROXY, STATUS].contains(&&***name)) {
         let at = annotations.key(name);
         match LATER.contains(&&**name) {
             true => at.tell(Severity::Note, "is known and not in force yet"),
             false => {
-                let message = format!("is read by nothing: {INBOUND}, {UPSTREAMS} and {STATUS} are accepted");
+                let message = format!("is read by nothing: {INBOUND}, {UPSTREAMS}, {PROXY} and {STATUS} are accepted");
                 at.tell(Severity::Error, message);
             }
         }
