@@ -25,8 +25,8 @@ pub fn all() -> Vec<Scenario> {
         scenario!("tcp-echo", Plan::new().app("cart", "tcp", echo("")), words),
         scenario!("tcp-server-first", Plan::new().app("cart", "tcp", echo("220 ready\n")), words),
         scenario!("tcp-well-known", Plan::new().app("cart", "", echo("220 ready\n")).port(3306), words),
-        scenario!("tcp-undeclared", Plan::new().app("cart", "", echo("")), words),
-        scenario!("tcp-undeclared-server-first", Plan::new().app("cart", "", echo("220 ready\n")), words),
+        scenario!("tcp-undeclared", Plan::new().app("cart", "", echo("")), words).alone(),
+        scenario!("tcp-undeclared-server-first", Plan::new().app("cart", "", echo("220 ready\n")), words).alone(),
         scenario!("tcp-plain", Plan::new().service("cart", "tcp", vec![(Place::Plain, echo(""))]), words),
         scenario!("tcp-half-close", Plan::new().app("cart", "tcp", counts()), client_half_closes),
         scenario!(
@@ -47,7 +47,7 @@ pub fn all() -> Vec<Scenario> {
         scenario!("tcp-endpoints", three(), spread),
         scenario!("tls-declared", Plan::new().app("cart", "https", tls()), secrets),
         scenario!("tls-as-tcp", Plan::new().app("cart", "tcp", tls()), secrets),
-        scenario!("tls-undeclared", Plan::new().app("cart", "", tls()), secrets),
+        scenario!("tls-undeclared", Plan::new().app("cart", "", tls()), secrets).alone(),
         scenario!("tls-strict", Plan::new().app("cart", "https", tls()).strict(), secrets),
         scenario!("tls-plain", Plan::new().service("cart", "https", vec![(Place::Plain, tls())]), secrets),
     ]

@@ -17,7 +17,7 @@ use crate::{
 pub fn all() -> Vec<Scenario> {
     vec![
         scenario!("grpc-calls", Plan::new().app("cart", "grpc", http2(shop)), calls),
-        scenario!("grpc-undeclared", Plan::new().app("cart", "", http2(shop)), calls),
+        scenario!("grpc-undeclared", Plan::new().app("cart", "", http2(shop)), calls).alone(),
         scenario!("grpc-bidi", Plan::new().app("cart", "grpc", http2(shop)), both_ways),
         scenario!("grpc-cancel", Plan::new().app("cart", "grpc", http2(shop)), cancelled),
         scenario!("grpc-timeout", Plan::new().app("cart", "grpc", http2(|_, _| Script::silent().hang())), with_timeout),

@@ -19,7 +19,7 @@ pub fn all() -> Vec<Scenario> {
         scenario!("strict-h2c", Plan::new().app("cart", "kubernetes.io/h2c", http2(plain)).strict(), from_both_sides),
         scenario!("permissive", Plan::new().app("cart", "http", named("cart")), from_both_sides),
         scenario!("permissive-h2c", Plan::new().app("cart", "kubernetes.io/h2c", http2(plain)), from_both_sides),
-        scenario!("permissive-undeclared", Plan::new().app("cart", "", named("cart")), from_both_sides),
+        scenario!("permissive-undeclared", Plan::new().app("cart", "", named("cart")), from_both_sides).alone(),
         scenario!("wrong-identity", impostor(), refused),
         scenario!("made-up-identity", Plan::new().app("cart", "http", named("cart")), made_up),
         scenario!("outside-the-mesh", outside(), made_up),

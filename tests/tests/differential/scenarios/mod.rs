@@ -22,11 +22,19 @@ type Running = Pin<Box<dyn Future<Output = Result<()>>>>;
 pub struct Scenario {
     /// A DNS label: it stands in the names of its Services.
     pub name: &'static str,
+    /// Nothing else runs meanwhile.
+    pub is_alone: bool,
     pub plan: fn() -> Plan,
     pub script: fn(Arc<Stage>) -> Running,
 }
 
 impl Scenario {
+    /// Without anything else that runs meanwhile: its answers depend on how soon bytes are read.
+    pub fn alone(mut self) -> Self {
+        self.is_alone = true;
+        self
+    }
+
     /// A text of it, in which `$` stands for its name and a dash.
     pub fn named(&self, text: &str) -> String {
         text.replace('$', &format!("{}-", self.name))
@@ -36,7 +44,12 @@ impl Scenario {
 /// A scenario of a plan and a script.
 macro_rules! scenario {
     ($name:literal, $plan:expr, $script:expr) => {
-        $crate::scenarios::Scenario { name: $name, plan: || $plan, script: |stage| Box::pin($script(stage)) }
+        $crate::scenarios::Scenario {
+            name: $name,
+            is_alone: false,
+            plan: || $plan,
+            script: |stage| Box::pin($script(stage)),
+        }
     };
 }
 pub(crate) use scenario;

@@ -18,8 +18,8 @@ pub fn all() -> Vec<Scenario> {
         scenario!("http1", Plan::new().app("cart", "http", http1(cart)), versions),
         scenario!("h2c", Plan::new().app("cart", "kubernetes.io/h2c", http2(cart)), versions),
         scenario!("grpc-port", Plan::new().app("cart", "grpc", http2(cart)), versions),
-        scenario!("undeclared-http1", Plan::new().app("cart", "", http1(cart)), undeclared_http1),
-        scenario!("undeclared-http2", Plan::new().app("cart", "", http2(cart)), undeclared_http2),
+        scenario!("undeclared-http1", Plan::new().app("cart", "", http1(cart)), undeclared_http1).alone(),
+        scenario!("undeclared-http2", Plan::new().app("cart", "", http2(cart)), undeclared_http2).alone(),
     ]
 }
 
