@@ -129,6 +129,8 @@ async fn accept_all(
                 continue;
             }
         };
+        // It fails only where the connection is gone, which the handshake will tell.
+        let _ = stream.set_nodelay(true);
         let (acceptor, accepted) = (acceptor.clone(), accepted.clone());
         drop(drain.spawn(async move {
             match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
