@@ -57,8 +57,11 @@ pub struct BindFailure {
 pub enum Stage {
     /// Serving.
     Running,
-    /// Finishing what runs: GOAWAY, `connection: close`; new connections are still taken, since whoever calls does not know yet.
+    /// Sending callers elsewhere: GOAWAY, `connection: close`. New connections are still taken, since not all callers
+    /// know yet.
     Draining,
+    /// The same, and each worker ends as soon as nothing runs any more.
+    Finishing,
     /// Ending at once.
     Ending,
 }
@@ -88,6 +91,7 @@ impl Shared {
         match self.stage.load(Relaxed) {
             0 => Stage::Running,
             1 => Stage::Draining,
+            2 => Stage::Finishing,
             _ => Stage::Ending,
         }
     }
