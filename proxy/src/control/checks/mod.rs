@@ -27,21 +27,26 @@ use tracing::info;
 
 use self::{prober::Prober, way::Way};
 use crate::{
-    config::{ByAddress, Config},
+    config::{ByAddress, Config, Upstream},
     tls::Contexts,
 };
 
 /// All checks that run. They end with this.
 pub struct Checks {
     contexts: Arc<Contexts>,
-    running: HashMap<Key, Running>,
+    clusters: HashMap<Arc<str>, Checked>,
     tasks: JoinSet<()>,
     told: Arc<Told>,
 }
 
-/// The cluster and the endpoint.
-type Key = (Arc<str>, SocketAddr);
+/// A cluster whose endpoints are checked.
+struct Checked {
+    upstream: Arc<Upstream>,
+    has_identity: bool,
+    endpoints: HashMap<SocketAddr, Running>,
+}
 
+/// It ends with this.
 struct Running {
     plan: Plan,
     task: AbortHandle,
@@ -66,30 +71,48 @@ struct Told {
 impl Checks {
     /// None yet.
     pub fn new(contexts: Arc<Contexts>) -> Self {
-        Self { contexts, running: HashMap::new(), tasks: JoinSet::new(), told: Arc::default() }
+        Self { contexts, clusters: HashMap::new(), tasks: JoinSet::new(), told: Arc::default() }
     }
 
     /// Starts and ends checks as `config` has it. Without an identity endpoints with TLS are left for later: a first
     /// check that could only fail would keep them out until the second.
     pub fn follow(&mut self, config: &Config) {
         while self.tasks.try_join_next().is_some() {}
-        let mut running = HashMap::with_capacity(self.running.len());
+        let mut before = std::mem::take(&mut self.clusters);
         for (name, upstream) in &config.upstreams {
             let Some(check) = &upstream.cluster.health_check else { continue };
-            for (_, endpoint, host) in upstream.hosts.iter() {
-                let plan =
-                    Plan { check: check.clone(), way: way(&upstream.cluster, check, endpoint), host: host.clone() };
-                if plan.way.tls.is_some() && !config.has_identity {
-                    continue;
+            let checked = before.remove(name);
+            let same = |it: &Checked| it.has_identity == config.has_identity && Arc::ptr_eq(&it.upstream, upstream);
+            let checked = match checked {
+                Some(checked) if same(&checked) => checked,
+                changed => {
+                    let running = changed.map(|it| it.endpoints).unwrap_or_default();
+                    let endpoints = self.follow_endpoints(upstream, check, config.has_identity, running);
+                    Checked { upstream: Arc::clone(upstream), has_identity: config.has_identity, endpoints }
                 }
-                let key = (Arc::clone(name), endpoint.address);
-                let kept = self.running.remove(&key).filter(|running| running.plan.is(&plan));
-                running.insert(key, kept.unwrap_or_else(|| self.start(name, plan)));
+            };
+            self.clusters.insert(Arc::clone(name), checked);
+        }
+    }
+
+    fn follow_endpoints(
+        &mut self,
+        upstream: &Upstream,
+        check: &HealthCheck,
+        has_identity: bool,
+        mut before: HashMap<SocketAddr, Running>,
+    ) -> HashMap<SocketAddr, Running> {
+        let mut running = HashMap::with_capacity(upstream.hosts.len());
+        for (_, endpoint, host) in upstream.hosts.iter() {
+            let way = way(&upstream.cluster, check, endpoint);
+            if way.tls.is_some() && !has_identity {
+                continue;
             }
+            let plan = Plan { check: check.clone(), way, host: Arc::clone(host) };
+            let kept = before.remove(&endpoint.address).filter(|running| running.plan.is(&plan));
+            running.insert(endpoint.address, kept.unwrap_or_else(|| self.start(&upstream.cluster.name, plan)));
         }
-        for (_, gone) in std::mem::replace(&mut self.running, running) {
-            gone.task.abort();
-        }
+        running
     }
 
     /// Whether every endpoint was checked once.
@@ -107,6 +130,12 @@ impl Checks {
         let prober = Prober::new(plan.check.clone(), plan.way.clone(), Arc::clone(&self.contexts));
         let task = self.tasks.spawn(run(Arc::clone(cluster), plan.clone(), prober, first, Arc::clone(&self.told)));
         Running { plan, task }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

@@ -268,13 +268,17 @@ async fn an_endpoint_is_checked_as_long_as_it_is_there() {
     assert_eq!(healths(&config), [Health::Healthy]);
 
     // What did not change goes on: no new connection.
-    let before = checks.running.values().next().unwrap().task.id();
+    let task = |checks: &Checks| checks.clusters["shop/cart:80"].endpoints[&server.address].task.id();
+    let before = task(&checks);
     checks.follow(&self::config(&config, &check, &[server.address]));
-    assert_eq!(checks.running.values().next().unwrap().task.id(), before);
+    checks.follow(&self::config(&config, &check, &[server.address, nobody().await]));
+    assert_eq!(task(&checks), before);
     assert_eq!(server.request().await.0, 0);
     checks.follow(&self::config(&config, &check, &[]));
-    assert!(checks.running.is_empty() && checks.are_settled());
-    assert!(checks.tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
+    for _ in 0..2 {
+        assert!(checks.tasks.join_next().await.unwrap().unwrap_err().is_cancelled());
+    }
+    assert!(checks.tasks.is_empty() && checks.are_settled());
 }
 
 #[tokio::test]
