@@ -5,6 +5,7 @@
 //! data half is [`worker`]s: each a thread with an event loop of its own that carries connections by the configuration
 //! in force. They meet in [`shared::Shared`] only.
 
+pub mod admin;
 pub mod config;
 pub mod control;
 pub mod identity;

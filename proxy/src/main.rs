@@ -30,11 +30,11 @@ fn main() -> ExitCode {
 }
 
 fn run(settings: Settings) -> anyhow::Result<()> {
-    logs::init(settings.log_format, settings.log.as_deref())?;
+    let levels = logs::init(settings.log_format, settings.log.as_deref())?;
     end_on_panic();
     // Traffic is the workers'; what happens here is little, and one thread is all that it costs.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { Ok(Proxy::build(settings).await?.serve().await?) })
+    runtime.block_on(async { Ok(Proxy::build(settings, levels).await?.serve().await?) })
 }
 
 /// A proxy that lost one of its threads or tasks is worse than none: whoever keeps it running starts it anew.

@@ -4,20 +4,25 @@
 //! and certificates are [assembled](assemble) to a configuration that the workers take over; checks and sweeps judge
 //! endpoints; [`readiness`] is told on the admin port; a signal begins the end.
 
-pub mod admin;
 pub mod assemble;
 pub mod checks;
 mod follow;
 pub mod readiness;
 #[cfg(test)]
-mod resources;
+pub(crate) mod resources;
 pub mod sweeps;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use byrnie_runtime::{
-    admin::{self as server, Limits, Routes},
+    admin::{self as server, Limits},
     listen::{self, BindError},
+    logs::Levels,
+    metrics::Metrics,
     shutdown::Signals,
 };
 use byrnie_xds::{Handle, Link, Listeners};
@@ -25,31 +30,32 @@ use tokio::{
     net::TcpListener,
     sync::oneshot,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, interval, sleep_until, timeout},
 };
 use tracing::{info, warn};
 
-use self::{admin::Asks, follow::Control};
+use self::follow::Control;
 use crate::{
+    admin::{self, Asks, Pages, config_dump::Updated, figures::Figures},
     config::Config,
     identity::{Current, Keeper, Source, Stored},
     settings::{AccessLog, Settings},
-    shared::Shared,
+    shared::{Shared, Stage},
     telemetry::{Form, Telemetry},
     tls::Contexts,
     worker::Worker,
 };
 
-/// Connections are looked at so often while draining, and have to be gone so many times in a row: whoever calls comes
-/// back at once when it was told to.
-const LOOK: Duration = Duration::from_millis(50);
-const CALM_LOOKS: u32 = 5;
+/// How often it is looked whether the workers have ended.
+const LOOK: Duration = Duration::from_millis(20);
 /// For workers to end once nothing is waited for any more.
 const ENDING_LIMIT: Duration = Duration::from_secs(2);
 
 /// A proxy that is ready to serve: the admin port is bound, workers wait for a configuration.
 pub struct Proxy {
     settings: Settings,
+    started: SystemTime,
+    levels: Levels,
     signals: Signals,
     admin: TcpListener,
     link: Link,
@@ -76,7 +82,8 @@ pub enum StartError {
 
 impl Proxy {
     /// Binds and reads everything; serves nothing yet.
-    pub async fn build(settings: Settings) -> Result<Self, StartError> {
+    pub async fn build(settings: Settings, levels: Levels) -> Result<Self, StartError> {
+        let started = SystemTime::now();
         let signals = Signals::register()?;
         let admin = listen::bind("admin", "--admin-address", settings.admin).await?;
         let (link, xds) = Link::new(xds_settings(&settings))?;
@@ -89,7 +96,7 @@ impl Proxy {
         let shared = Arc::new(Shared::new(Config::default(), contexts, want, telemetry));
         let start = |index| Worker::start(index, Arc::clone(&shared));
         let workers = (0..usize::from(settings.workers)).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { settings, signals, admin, link, xds, keeper, identity, shared, workers })
+        Ok(Self { settings, started, levels, signals, admin, link, xds, keeper, identity, shared, workers })
     }
 
     /// Serves until a signal comes, then ends in order.
@@ -97,12 +104,24 @@ impl Proxy {
         let asks = Asks::default();
         let mut control =
             Control::new(Arc::clone(&self.shared), self.workers, self.xds.resources(), self.identity.watch());
-        let mut routes = Routes::default();
-        admin::add_pages(&mut routes, &self.shared, control.waiting(), &asks);
+        let waiting = control.waiting();
+        let pages = Pages {
+            node: self.settings.workload.as_str().into(),
+            started: self.started,
+            shared: Arc::clone(&self.shared),
+            xds: self.xds.clone(),
+            updated: Arc::default(),
+            identity: Arc::clone(&self.identity),
+            waits: Arc::new(move || waiting.borrow().iter().map(ToString::to_string).collect()),
+            asks: asks.clone(),
+            metrics: metrics(&self.shared, &self.xds, &self.identity),
+            levels: self.levels,
+        };
         let (stop_admin, admin_stopped) = oneshot::channel::<()>();
         info!(workload = %self.settings.workload, xds = %self.settings.xds, admin = %self.admin.local_addr()?, "starting");
         let mut tasks = JoinSet::new();
-        tasks.spawn(server::serve(self.admin, routes, Limits::default(), admin_stopped));
+        tasks.spawn(Arc::clone(&pages.updated).follow(self.xds.resources()));
+        tasks.spawn(server::serve(self.admin, admin::routes(&pages), Limits::default(), admin_stopped));
         tasks.spawn(async { match self.link.run().await {} });
         tasks.spawn(self.keeper.run());
         tasks.spawn(Arc::clone(&self.shared.telemetry).keep());
@@ -112,31 +131,41 @@ impl Proxy {
             tokio::select! {
                 signal = self.signals.next() => break signal,
                 () = asks.quit.notified() => break "/quitquitquit",
-                () = asks.drain.notified() => control.drain(),
+                () = asks.drain.notified() => control.advance(Stage::Draining),
                 () = control.step() => {}
             }
         };
         info!(reason, connections = self.shared.open_connections(), "draining");
-        control.drain();
-        let drained = async {
+        control.advance(Stage::Finishing);
+        let (late, mut looks) = (Instant::now() + self.settings.drain_time, interval(LOOK));
+        while !control.has_ended() {
             tokio::select! {
-                () = calm(&self.shared) => {}
-                () = sleep(self.settings.drain_time) => warn!(left = self.shared.open_connections(), "drain time is over"),
-                signal = self.signals.next() => info!(signal, left = self.shared.open_connections(), "ending at once"),
-            }
-        };
-        tokio::pin!(drained);
-        loop {
-            tokio::select! {
-                () = &mut drained => break,
+                _ = looks.tick() => {}
                 () = control.step() => {}
+                () = sleep_until(late) => {
+                    warn!(left = self.shared.open_connections(), "drain time is over");
+                    break;
+                }
+                signal = self.signals.next() => {
+                    info!(signal, left = self.shared.open_connections(), "ending at once");
+                    break;
+                }
             }
         }
         end(control.end()).await;
+        info!("ended");
         drop(stop_admin);
         tasks.shutdown().await;
         Ok(())
     }
+}
+
+fn metrics(shared: &Arc<Shared>, xds: &Handle, identity: &Arc<Current>) -> Metrics {
+    let metrics = Metrics::new();
+    metrics.collect(Arc::clone(&shared.telemetry));
+    let (shared, xds, identity) = (Arc::clone(shared), xds.clone(), Arc::clone(identity));
+    metrics.collect(Figures { shared, xds, identity });
+    metrics
 }
 
 fn telemetry(settings: &Settings, identity: &Arc<Current>) -> io::Result<Telemetry> {
@@ -166,15 +195,6 @@ fn xds_settings(settings: &Settings) -> byrnie_xds::Settings {
         token: Some(settings.token_file.clone()),
         state: settings.state.clone(),
         listeners: Listeners::All,
-    }
-}
-
-/// Ready once no connection is left.
-async fn calm(shared: &Shared) {
-    let mut calm = 0;
-    while calm < CALM_LOOKS {
-        sleep(LOOK).await;
-        calm = if shared.open_connections() == 0 { calm + 1 } else { 0 };
     }
 }
 

@@ -29,6 +29,7 @@ mod stored;
 
 pub use current::Current;
 pub use keeper::Keeper;
+pub(crate) use page::written as rfc3339;
 pub use source::{Source, SourceError};
 pub use stored::{Stored, StoredError};
 

@@ -60,8 +60,23 @@ pub struct Calls {
     pub life: Life,
     pub successes: Count,
     pub errors: Count,
+    /// Tries after the first.
+    pub retries: Count,
     /// By the buckets of [`latency`]: how many, and the sum of their microseconds.
     pub latencies: [(Count, Count); latency::BUCKETS],
+}
+
+/// How calls of one cluster ended, by all workers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallCounts {
+    /// Those that ended well.
+    pub successes: u64,
+    /// Those that failed.
+    pub errors: u64,
+    /// Tries after the first.
+    pub retries: u64,
+    /// By the buckets of [`latency`]: how many, and the sum of their microseconds.
+    pub latencies: [(u64, u64); latency::BUCKETS],
 }
 
 /// Whether anybody shows what is counted here.
@@ -136,11 +151,23 @@ impl Default for Requests {
 impl Default for Calls {
     fn default() -> Self {
         let latencies = array::from_fn(|_| Default::default());
-        Self { life: Life::default(), successes: Count::default(), errors: Count::default(), latencies }
+        let count = Count::default;
+        Self { life: Life::default(), successes: count(), errors: count(), retries: count(), latencies }
     }
 }
 
 impl Calls {
+    /// Adds what was counted to `counts`.
+    pub fn add_to(&self, counts: &mut CallCounts) {
+        counts.successes += self.successes.read();
+        counts.errors += self.errors.read();
+        counts.retries += self.retries.read();
+        for ((count, sum), (counted, micros)) in counts.latencies.iter_mut().zip(&self.latencies) {
+            *count += counted.read();
+            *sum += micros.read();
+        }
+    }
+
     /// A call ended.
     #[inline]
     pub fn add(&self, failed: bool, took: Duration) {

@@ -59,6 +59,8 @@ pub struct Request<'a> {
     pub received: u64,
     /// Octets of the response's body.
     pub sent: u64,
+    /// Tries after the first.
+    pub retries: u32,
     /// When its head was read.
     pub started: Instant,
     /// When the response's head came.

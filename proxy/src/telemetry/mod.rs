@@ -24,7 +24,11 @@ use std::{
 use byrnie_config::Direction;
 use foldhash::fast::RandomState;
 
-pub use self::log::Form;
+pub use self::{
+    cells::CallCounts,
+    log::Form,
+    scrape::{counter, gauge},
+};
 use self::{
     cells::{Calls, Connections, DURATIONS, Requests, SIZES, micros},
     facts::{Closed, Connection, Failure, Request},
@@ -100,6 +104,15 @@ impl Telemetry {
             tokio::time::sleep(SWEEP).await;
             self.sweep(Instant::now());
         }
+    }
+
+    /// Shows what was called since it was first called, by cluster.
+    pub fn each_cluster(&self, mut show: impl FnMut(&Arc<str>, CallCounts)) {
+        self.calls.each(|cluster, cells| {
+            let mut counts = CallCounts::default();
+            cells.iter().for_each(|calls| calls.add_to(&mut counts));
+            show(cluster, counts);
+        });
     }
 
     fn sweep(&self, now: Instant) {
@@ -239,10 +252,13 @@ impl RequestSeries {
         self.cells.durations.observe(&DURATIONS, micros(took));
         self.cells.received.observe(&SIZES, request.received);
         self.cells.sent.observe(&SIZES, request.sent);
-        if let Some(calls) = &self.calls
-            && let Some(failed) = has_failed(request)
-        {
-            calls.add(failed, took);
+        if let Some(calls) = &self.calls {
+            if let Some(failed) = has_failed(request) {
+                calls.add(failed, took);
+            }
+            if request.retries > 0 {
+                calls.retries.add(request.retries.into());
+            }
         }
     }
 }

@@ -32,6 +32,7 @@ fn request<'a>(head: &'a RequestHead, cluster: Option<&'a str>, started: Instant
         failure: None,
         received: 0,
         sent: 2_000,
+        retries: 0,
         started,
         answered: None,
         ended: started + Duration::from_millis(millis),

@@ -41,6 +41,7 @@ fn request(head: &RequestHead) -> Request<'_> {
         failure: Some(Failure { flag: "UH", text: "no endpoint is available" }),
         received: 12,
         sent: 345,
+        retries: 0,
         started,
         answered: Some(started + Duration::from_millis(5)),
         ended: started + Duration::from_millis(1_007),
