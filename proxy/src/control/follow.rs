@@ -118,16 +118,20 @@ impl Control {
         self.waiting.send_replace(waiting);
     }
 
-    /// Begins to finish what runs.
-    pub fn drain(&self) {
-        self.shared.advance(Stage::Draining);
+    /// Has the workers go on to `stage`.
+    pub fn advance(&self, stage: Stage) {
+        self.shared.advance(stage);
         self.wake();
+    }
+
+    /// Whether no worker runs any more.
+    pub fn has_ended(&self) -> bool {
+        self.workers.iter().all(Worker::has_ended)
     }
 
     /// Tells the workers to end, and leaves them to be waited for.
     pub fn end(self) -> Vec<Worker> {
-        self.shared.advance(Stage::Ending);
-        self.wake();
+        self.advance(Stage::Ending);
         self.workers
     }
 
