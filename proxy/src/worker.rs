@@ -30,6 +30,7 @@ mod buffer;
 mod client;
 mod conn;
 mod downstream;
+mod ends;
 mod exchange;
 mod front;
 mod inspect;

@@ -1,12 +1,6 @@
 //! Where connections arrive: sockets that listen, one set a worker (SO_REUSEPORT), and what is accepted on them.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use byrnie_config::{Keepalive, Listener};
 use foldhash::fast::RandomState;
@@ -18,8 +12,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::{
     Loop,
-    conn::Role,
-    inspect::{Inspecting, Seeks},
+    conn::{Inspecting, Role, Seeks},
     keys::Key,
 };
 use crate::shared::BindFailure;
@@ -78,7 +71,8 @@ impl Loop {
     }
 
     fn listen(&mut self, address: SocketAddr, listener: &Arc<Listener>) -> io::Result<()> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+        let socket =
+            Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -105,7 +99,8 @@ impl Loop {
                     self.accepted(stream, peer, listener);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted) => {
+                }
                 Err(error) => {
                     // Out of descriptors, mostly: the next look of the housekeeping tries again.
                     tracing::warn!(%error, address = %bound.address, "accept failed");

@@ -177,7 +177,9 @@ impl Client {
             (Codec::Http1(http1), _) => http1.core.finish(&mut http1.out, fields.iter()).ok(),
             (Codec::Http2(http2), Some(stream)) => {
                 let mut writer = http2.core.trailers(stream).ok()?;
-                fields.iter().for_each(|(name, value)| drop(writer.field(name, value)));
+                for (name, value) in fields.iter() {
+                    writer.field(name, value);
+                }
                 writer.finish(true).ok().map(drop)
             }
             _ => None,

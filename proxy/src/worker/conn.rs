@@ -3,12 +3,14 @@
 use std::{
     io::{self, Read, Write},
     net::{Shutdown, SocketAddr},
+    sync::Arc,
     time::Instant,
 };
 
+use byrnie_config::Listener;
 use mio::net::TcpStream;
 
-use super::{buffer::Buffer, client::Client, inspect::Inspecting, server::Server, tunnel::Tunnel};
+use super::{buffer::Buffer, client::Client, ends::Tunnel, server::Server};
 use crate::tls;
 
 /// Most that is sealed at once: what a socket takes at a time.
@@ -73,6 +75,23 @@ pub enum Role {
     Tunnel(Box<Tunnel>),
     /// Nothing more: what was written goes out.
     Done,
+}
+
+/// A connection of which it is not known yet what it is.
+pub struct Inspecting {
+    pub listener: Arc<Listener>,
+    /// The address that the client called.
+    pub called: SocketAddr,
+    pub seeks: Seeks,
+}
+
+/// What is sought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seeks {
+    /// The listener of the address.
+    Listener,
+    /// The chain of the listener.
+    Chain,
 }
 
 /// What reading brought.
@@ -216,7 +235,9 @@ impl Conn {
         let mut wrote = false;
         while self.writable {
             if self.out_at < self.out.len() {
-                let Some(octets) = write_socket(&self.stream, &self.out[self.out_at..], &mut self.writable)? else { break };
+                let Some(octets) = write_socket(&self.stream, &self.out[self.out_at..], &mut self.writable)? else {
+                    break;
+                };
                 self.out_at += octets;
                 wrote |= octets > 0;
                 if self.out_at < self.out.len() {

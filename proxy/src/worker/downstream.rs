@@ -40,7 +40,8 @@ impl Loop {
             None => {}
         }
         if self.conns.get(key).is_some_and(|conn| conn.ended && !conn.paused) {
-            self.requests_ended(key);
+            // Who waits for an answer keeps its side open (so does Envoy see it): there is nobody to answer any more.
+            self.client_gone(key);
         }
     }
 
@@ -179,33 +180,17 @@ impl Loop {
         fill: impl FnOnce(&mut Exchange),
     ) -> Key {
         let (now, spare) = (self.now, self.spare.pop());
-        let key = self.exchanges.insert_with(|key| match spare {
+        let key = self.exchanges.insert_with(|_| match spare {
             Some(mut exchange) => {
-                exchange.renew(key, down, stream, front, now);
+                exchange.renew(down, stream, front, now);
                 exchange
             }
-            None => Box::new(Exchange::new(key, down, stream, front, now)),
+            None => Box::new(Exchange::new(down, stream, front, now)),
         });
         if let Some(exchange) = self.exchanges.get_mut(key) {
             fill(exchange);
         }
         key
-    }
-
-    /// The client closed its side.
-    fn requests_ended(&mut self, key: Key) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if let Role::Server(server) = &mut conn.role
-            && let Codec::Http1(http1) = &mut server.codec
-            && http1.core.is_tunnel()
-            && let Some(exchange) = http1.exchange
-        {
-            if let Ok(Some(_)) = http1.core.end_of_input() {
-                self.request_ended(exchange, None);
-            }
-            return;
-        }
-        self.client_gone(key);
     }
 
     /// The client is gone, or what it sends cannot be understood any more: its exchanges end, and its connection when

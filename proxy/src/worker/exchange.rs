@@ -13,7 +13,6 @@ pub const COPY: usize = 1 << 20;
 
 /// One request.
 pub struct Exchange {
-    pub key: Key,
     /// The client's connection, and its stream there in HTTP/2.
     pub down: Key,
     pub stream: Option<http2::Key>,
@@ -123,9 +122,8 @@ pub struct Record {
 
 impl Exchange {
     /// One that stands for nothing yet; it is used again and again.
-    pub fn new(key: Key, down: Key, stream: Option<http2::Key>, front: Rc<Front>, now: Instant) -> Self {
+    pub fn new(down: Key, stream: Option<http2::Key>, front: Rc<Front>, now: Instant) -> Self {
         Self {
-            key,
             down,
             stream,
             front,
@@ -148,12 +146,12 @@ impl Exchange {
     }
 
     /// Stands for another request, with the room of the last.
-    pub fn renew(&mut self, key: Key, down: Key, stream: Option<http2::Key>, front: Rc<Front>, now: Instant) {
+    pub fn renew(&mut self, down: Key, stream: Option<http2::Key>, front: Rc<Front>, now: Instant) {
         let head = std::mem::take(&mut self.head);
         let (mut up, mut reply) = (std::mem::take(&mut self.request.octets), std::mem::take(&mut self.reply.octets));
         up.clear();
         reply.clear();
-        *self = Self::new(key, down, stream, front, now);
+        *self = Self::new(down, stream, front, now);
         self.head = head;
         // Room of a large body is given up.
         if up.capacity() <= 4 << 10 {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use byrnie_config::{Direction, Http, Listener};
+use byrnie_config::{Http, Listener};
 
 /// The downstream side of an HTTP connection.
 pub struct Front {
@@ -28,11 +28,4 @@ pub struct Proof {
     pub uri: Arc<str>,
     /// The whole value of the header.
     pub forwarded: Box<str>,
-}
-
-impl Front {
-    /// Whether it is traffic of peers.
-    pub fn is_inbound(&self) -> bool {
-        self.listener.direction == Direction::Inbound
-    }
 }

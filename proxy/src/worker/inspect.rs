@@ -8,11 +8,12 @@ use byrnie_http2 as http2;
 
 use super::{
     Loop,
-    conn::{After, Role},
+    conn::Inspecting,
+    conn::{Role, Seeks},
+    ends::Tunnel,
     front::{Front, Proof},
     keys::Key,
     server::{Codec, Http1, Http2, Server},
-    tunnel::Tunnel,
 };
 use crate::tls::{self, Hello};
 
@@ -27,23 +28,6 @@ const REQUEST_LINE: usize = 16 << 10;
 
 /// The first octets of HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// A connection of which it is not known yet what it is.
-pub struct Inspecting {
-    pub listener: Arc<Listener>,
-    /// The address that the client called.
-    pub called: SocketAddr,
-    pub seeks: Seeks,
-}
-
-/// What is sought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seeks {
-    /// The listener of the address.
-    Listener,
-    /// The chain of the listener.
-    Chain,
-}
 
 /// What the first octets are.
 #[derive(Debug, PartialEq, Eq)]
@@ -148,9 +132,8 @@ impl Loop {
         conn.deadline = None;
         if let Some(tls) = &chain.tls {
             let accepted = self.shared.tls.server(tls).map_err(|error| error.to_string());
-            let accepted = accepted.and_then(|context| {
-                context.accept(server_name.map(Into::into)).map_err(|error| error.to_string())
-            });
+            let accepted = accepted
+                .and_then(|context| context.accept(server_name.map(Into::into)).map_err(|error| error.to_string()));
             match accepted {
                 Ok(session) => conn.secure(session, octets.to_vec()),
                 Err(error) => {
@@ -175,7 +158,8 @@ impl Loop {
                     called,
                     proof: None,
                 };
-                conn.role = Role::Server(Box::new(Server { front: Rc::new(front), codec: Codec::Unknown, draining: false }));
+                conn.role =
+                    Role::Server(Box::new(Server { front: Rc::new(front), codec: Codec::Unknown, draining: false }));
             }
             Filter::Tcp(tcp) => {
                 let tunnel = Tunnel::of_client(listener.clone(), tcp.clone(), chain.offers.clone(), called);
@@ -235,15 +219,6 @@ impl Loop {
         self.speak(key, version);
         Some(version)
     }
-
-    /// Says goodbye to a connection that was closed by the client before it was known.
-    pub fn end(&mut self, key: Key) {
-        if let Some(conn) = self.conns.get_mut(key) {
-            conn.after = After::Close;
-            conn.role = Role::Done;
-            self.mark(key);
-        }
-    }
 }
 
 fn settings(_http: &Http) -> http2::Config {
@@ -279,7 +254,9 @@ fn first_http(octets: &[u8]) -> First {
     }
     let line = octets.iter().position(|octet| *octet == b'\n').map(|end| &octets[..end]);
     let method = octets.iter().position(|octet| *octet == b' ').map_or(octets, |end| &octets[..end]);
-    let is_method = !method.is_empty() && method.len() <= 32 && method.iter().all(|octet| octet.is_ascii_alphabetic() || *octet == b'-');
+    let is_method = !method.is_empty()
+        && method.len() <= 32
+        && method.iter().all(|octet| octet.is_ascii_alphabetic() || *octet == b'-');
     match line {
         _ if !is_method => First::Other,
         None if octets.len() < REQUEST_LINE => First::Partial,

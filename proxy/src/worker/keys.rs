@@ -50,7 +50,10 @@ impl<T> Table<T> {
     /// What stands at `key`, if it is still that.
     #[inline]
     pub fn get(&self, key: Key) -> Option<&T> {
-        self.slots.get(key.index as usize).filter(|(generation, _)| *generation == key.generation).map(|(_, value)| value)
+        self.slots
+            .get(key.index as usize)
+            .filter(|(generation, _)| *generation == key.generation)
+            .map(|(_, value)| value)
     }
 
     /// What stands at `key`, if it is still that.
@@ -66,11 +69,6 @@ impl<T> Table<T> {
         Some(self.slots.remove(key.index as usize).1)
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -80,15 +78,5 @@ impl<T> Table<T> {
     pub fn keys(&self) -> Vec<Key> {
         let key = |(index, (generation, _)): (usize, &(u32, T))| Key { index: index as u32, generation: *generation };
         self.slots.iter().map(key).collect()
-    }
-
-    /// All of now.
-    pub fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.slots.iter().map(|(index, (generation, value))| (Key { index: index as u32, generation: *generation }, value))
-    }
-
-    /// Gives up room that is not needed.
-    pub fn shrink(&mut self) {
-        self.slots.shrink_to_fit();
     }
 }

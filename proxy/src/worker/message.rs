@@ -53,7 +53,12 @@ fn http2_length(declared: Option<u64>, end: bool) -> Length {
 
 /// Reads a request of HTTP/1. `host` stands in where HTTP/1.0 sent none.
 #[inline]
-pub fn read_http1(request: &http1::Request<'_, '_>, scheme: &[u8], host: Option<&str>, head: &mut RequestHead) -> Length {
+pub fn read_http1(
+    request: &http1::Request<'_, '_>,
+    scheme: &[u8],
+    host: Option<&str>,
+    head: &mut RequestHead,
+) -> Length {
     let authority = request.authority().filter(|authority| !authority.is_empty()).or(host).unwrap_or_default();
     head.begin(request.method().as_bytes(), scheme, authority.as_bytes(), request.path().as_bytes());
     for (name, value) in request.end_to_end() {
@@ -97,7 +102,8 @@ pub fn read_http2(request: &http2::Request<'_>, end: bool, scheme: &[u8], head: 
 
 /// RFC 9113 section 8.2.3: crumbs become one field before anything but HTTP/2 reads them.
 fn join_cookies(request: &http2::Request<'_>, head: &mut RequestHead) {
-    let crumbs: Vec<&[u8]> = request.fields().filter(|field| field.name == b"cookie").map(|field| field.value).collect();
+    let crumbs: Vec<&[u8]> =
+        request.fields().filter(|field| field.name == b"cookie").map(|field| field.value).collect();
     head.fields_mut().push(b"cookie", &crumbs.join(&b"; "[..]));
 }
 

@@ -97,7 +97,12 @@ impl Endpoint {
         connections.connecting.retain(|known| *known != conn);
     }
 
-    fn new(address: SocketAddr, upstream: Arc<Upstream>, tls: Option<Arc<UpstreamTls>>, host: Option<Arc<Host>>) -> Self {
+    fn new(
+        address: SocketAddr,
+        upstream: Arc<Upstream>,
+        tls: Option<Arc<UpstreamTls>>,
+        host: Option<Arc<Host>>,
+    ) -> Self {
         let lanes = Default::default();
         Self { address, upstream, tls, host, lanes, agreed: None, open: 0, retired: false }
     }
@@ -105,7 +110,13 @@ impl Endpoint {
 
 impl Pools {
     /// The cluster `name` as `upstream` says it now. Endpoints that are no longer in it are given to `retire`.
-    pub fn cluster(&mut self, name: &Arc<str>, upstream: &Arc<Upstream>, seed: u64, retired: &mut Vec<Key>) -> &mut Cluster {
+    pub fn cluster(
+        &mut self,
+        name: &Arc<str>,
+        upstream: &Arc<Upstream>,
+        seed: u64,
+        retired: &mut Vec<Key>,
+    ) -> &mut Cluster {
         let known = self.clusters.get(name).is_some_and(|cluster| Arc::ptr_eq(&cluster.upstream, upstream));
         if !known {
             self.follow(name, upstream, seed, retired);
@@ -117,7 +128,8 @@ impl Pools {
     #[cold]
     pub fn follow(&mut self, name: &Arc<str>, upstream: &Arc<Upstream>, seed: u64, retired: &mut Vec<Key>) {
         let before = self.clusters.remove(name);
-        let same_settings = before.as_ref().is_some_and(|before| Arc::ptr_eq(&before.upstream.cluster, &upstream.cluster));
+        let same_settings =
+            before.as_ref().is_some_and(|before| Arc::ptr_eq(&before.upstream.cluster, &upstream.cluster));
         let (mut places, mut direct) = (Vec::with_capacity(upstream.hosts.len()), HashMap::default());
         let mut old: HashMap<*const Host, Key, RandomState> = HashMap::default();
         let mut picker = None;
@@ -137,7 +149,8 @@ impl Pools {
             let tls = upstream.cluster.sockets.of(peer.account.as_deref()).cloned();
             let kept = old.remove(&Arc::as_ptr(host)).filter(|key| {
                 let endpoint = self.endpoints.get(*key);
-                let stays = endpoint.is_some_and(|endpoint| endpoint.tls == tls && same_shape(&endpoint.upstream, upstream));
+                let stays =
+                    endpoint.is_some_and(|endpoint| endpoint.tls == tls && same_shape(&endpoint.upstream, upstream));
                 if !stays {
                     retired.push(*key);
                 }

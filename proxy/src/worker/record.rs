@@ -5,12 +5,12 @@ use byrnie_config::Version;
 use super::{
     Loop,
     conn::{Conn, Role},
+    ends::{Accepted, Side, Tunnel},
     exchange::Exchange,
     front::Front,
     keys::Key,
     pool::Pools,
     reason::Reason,
-    tunnel::{Accepted, Side, Tunnel},
 };
 use crate::telemetry::facts::{Client, Closed, Connection, Failure, Request, Upstream};
 

@@ -9,7 +9,7 @@ use byrnie_http2::ErrorCode;
 use super::{
     Loop,
     client::{Client, Unsent},
-    conn::{After, Role},
+    conn::Role,
     draw,
     exchange::{COPY, Up},
     front::Front,
@@ -128,7 +128,8 @@ impl Loop {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.tries += 1;
         exchange.request.rewind();
-        exchange.deadlines.attempt = exchange.retry().and_then(|retry| retry.per_try_timeout).map(|time| self.now + time);
+        exchange.deadlines.attempt =
+            exchange.retry().and_then(|retry| retry.per_try_timeout).map(|time| self.now + time);
         exchange.record.via = Some(endpoint);
         if exchange.request.keeps
             && let Some(host) = self.pools.endpoints.get(endpoint).and_then(|endpoint| endpoint.host.as_ref())
@@ -313,27 +314,11 @@ impl Loop {
             };
         }
         let relieved = request.waiting() <= WAITING;
-        let finished = request.finished;
-        let (down, over) = (exchange.down, finished && exchange.reply.finished);
-        if finished && stream.is_none() && exchange.is_upgrade() {
-            self.half_close(conn);
-        }
+        let down = exchange.down;
         self.mark(conn);
         self.give_back(key, taken);
         if relieved {
             self.resume(down);
-        }
-        if over {
-            self.complete(key);
-        }
-    }
-
-    /// Nothing more is written to a connection, but it is still read.
-    pub fn half_close(&mut self, conn: Key) {
-        if let Some(conn) = self.conns.get_mut(conn)
-            && conn.after == After::Open
-        {
-            conn.after = After::Shut;
         }
     }
 
@@ -500,7 +485,10 @@ impl Loop {
             }
             Some(Codec::Http2(http2)) => {
                 if let Some(stream) = stream {
-                    http2.core.reset(stream, if reason == Reason::ClientGone { ErrorCode::CANCEL } else { ErrorCode::INTERNAL_ERROR });
+                    http2.core.reset(
+                        stream,
+                        if reason == Reason::ClientGone { ErrorCode::CANCEL } else { ErrorCode::INTERNAL_ERROR },
+                    );
                     http2.streams.remove(stream);
                 }
                 self.mark(down);
@@ -531,7 +519,13 @@ impl Loop {
                 if http1.core.can_reuse() {
                     self.is_free(conn);
                 } else {
-                    self.close(conn);
+                    // What was given to it before goes out.
+                    client.gone = true;
+                    let (host, lane) = (client.host, client.lane);
+                    if let Some(endpoint) = self.pools.endpoints.get_mut(host) {
+                        endpoint.forget(lane, conn);
+                    }
+                    self.close_when_written(conn);
                 }
             }
             (super::client::Codec::Http2(http2), Some(stream)) => {
@@ -559,6 +553,7 @@ fn introduce(front: &Front, head: &mut RequestHead) {
     const SCHEME: &[u8] = b"x-forwarded-proto";
     let fields = head.fields_mut();
     fields.remove(CERTIFICATE);
+    fields.remove(b"x-envoy-internal");
     if front.http.client_certificate == ClientCertificate::Replace
         && let Some(proof) = &front.proof
     {
@@ -577,4 +572,3 @@ impl super::exchange::Exchange {
         }
     }
 }
-

@@ -88,7 +88,9 @@ impl Loop {
         exchange.reply.started = true;
         let (down, stream) = (exchange.down, exchange.stream);
         let upgrade = exchange.head.upgrade().filter(|_| switches && stream.is_none());
-        let Some(super::conn::Role::Server(server)) = self.conns.get_mut(down).map(|conn| &mut conn.role) else { return };
+        let Some(super::conn::Role::Server(server)) = self.conns.get_mut(down).map(|conn| &mut conn.role) else {
+            return;
+        };
         match server.respond(stream, head, length, end, upgrade) {
             Ok(()) => self.mark(down),
             Err(Unwritten::Full) => {
@@ -112,7 +114,9 @@ impl Loop {
         let (down, stream) = (exchange.down, exchange.stream);
         let mut taken = 0;
         if exchange.reply.octets.is_empty() && exchange.reply.head.is_none() {
-            let Some(super::conn::Role::Server(server)) = self.conns.get_mut(down).map(|conn| &mut conn.role) else { return };
+            let Some(super::conn::Role::Server(server)) = self.conns.get_mut(down).map(|conn| &mut conn.role) else {
+                return;
+            };
             match server.send(stream, octets, false) {
                 Ok(octets) => taken = octets,
                 Err(_) => return self.abandon(key, Reason::ClientGone),
@@ -142,8 +146,7 @@ impl Loop {
         exchange.reply.ended = true;
         exchange.reply.trailers = trailers;
         exchange.deadlines.response = None;
-        let open = exchange.switched() && !exchange.request.finished;
-        if exchange.reply.octets.is_empty() && exchange.reply.head.is_none() && !open {
+        if exchange.reply.octets.is_empty() && exchange.reply.head.is_none() {
             // What came before is with the client's connection: the endpoint's is free for the next request.
             self.end_try(key);
         }
@@ -154,7 +157,9 @@ impl Loop {
     pub fn pump_reply(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let (down, stream, up) = (exchange.down, exchange.stream, exchange.up);
-        let Some(super::conn::Role::Server(server)) = self.conns.get_mut(down).map(|conn| &mut conn.role) else { return };
+        let Some(super::conn::Role::Server(server)) = self.conns.get_mut(down).map(|conn| &mut conn.role) else {
+            return;
+        };
         let reply = &mut exchange.reply;
         if !reply.started {
             return;
@@ -192,9 +197,6 @@ impl Loop {
         if relieved && let Up::Sent { conn, .. } = up {
             self.resume(conn);
         }
-        if finished && stream.is_none() && self.exchanges.get(key).is_some_and(|exchange| exchange.switched()) {
-            self.half_close(down);
-        }
         if finished {
             self.complete(key);
         }
@@ -215,14 +217,9 @@ impl Loop {
     }
 
     /// The client has the whole response, or will have it once its connection is written.
-    pub fn complete(&mut self, key: Key) {
+    fn complete(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get(key) else { return };
-        let (down, stream, ended) = (exchange.down, exchange.stream, exchange.request.ended);
-        let tunnel = exchange.switched();
-        if tunnel && !(ended && exchange.request.finished) && !matches!(exchange.up, Up::Over) {
-            // The other direction goes on.
-            return;
-        }
+        let (down, stream, tunnel) = (exchange.down, exchange.stream, exchange.switched());
         self.end_try(key);
         match self.server(down).map(|server| &mut server.codec) {
             Some(Codec::Http1(http1)) => {
@@ -273,7 +270,13 @@ impl Loop {
         if let Some(route) = &exchange.route {
             route.edit_response(None, &mut head);
         }
-        for local in exchange.front.http.local_replies.iter().filter(|local| local.flags.iter().any(|flag| **flag == *reason.flag())) {
+        for local in exchange
+            .front
+            .http
+            .local_replies
+            .iter()
+            .filter(|local| local.flags.iter().any(|flag| **flag == *reason.flag()))
+        {
             for (name, value) in &local.fields {
                 head.fields.set(name.as_bytes(), value.as_bytes());
             }

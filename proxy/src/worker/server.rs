@@ -87,24 +87,6 @@ impl Server {
         }
     }
 
-    /// Whether nothing more comes of this connection once its output is written.
-    pub fn is_over(&self) -> bool {
-        match &self.codec {
-            Codec::Unknown => false,
-            Codec::Http1(http1) => http1.core.must_close() && !http1.core.may_respond(),
-            Codec::Http2(http2) => http2.core.is_finished(),
-        }
-    }
-
-    /// Whether no request is under way.
-    pub fn is_idle(&self) -> bool {
-        match &self.codec {
-            Codec::Unknown => true,
-            Codec::Http1(http1) => http1.exchange.is_none(),
-            Codec::Http2(http2) => http2.core.active_streams() == 0,
-        }
-    }
-
     /// Tells the client to go elsewhere with its next requests.
     pub fn drain(&mut self) {
         self.draining = true;
@@ -149,7 +131,9 @@ impl Server {
             }
             (Codec::Http2(http2), Some(stream)) => {
                 if let Ok(mut writer) = http2.core.inform(stream, head.status) {
-                    head.fields.iter().for_each(|(name, value)| drop(writer.field(name, value)));
+                    for (name, value) in head.fields.iter() {
+                        writer.field(name, value);
+                    }
                     let _ = writer.finish(false);
                 }
             }
@@ -171,14 +155,14 @@ impl Server {
                 if self.draining {
                     http1.core.close_after_response();
                 }
-                message::respond_http1(&mut http1.core, &mut http1.out, head, length, upgrade).map_err(|_| Unwritten::Gone)
+                message::respond_http1(&mut http1.core, &mut http1.out, head, length, upgrade)
+                    .map_err(|_| Unwritten::Gone)
             }
-            (Codec::Http2(http2), Some(stream)) => {
-                message::respond_http2(&mut http2.core, stream, head, length, end).map_err(|refused| match refused {
+            (Codec::Http2(http2), Some(stream)) => message::respond_http2(&mut http2.core, stream, head, length, end)
+                .map_err(|refused| match refused {
                     http2::Refused::OutputFull => Unwritten::Full,
                     _ => Unwritten::Gone,
-                })
-            }
+                }),
             _ => Err(Unwritten::Gone),
         }
     }
@@ -209,7 +193,9 @@ impl Server {
             (Codec::Http1(http1), _) => http1.core.finish(&mut http1.out, fields.iter()).map_err(|_| Gone),
             (Codec::Http2(http2), Some(stream)) => {
                 let mut writer = http2.core.trailers(stream).map_err(|_| Gone)?;
-                fields.iter().for_each(|(name, value)| drop(writer.field(name, value)));
+                for (name, value) in fields.iter() {
+                    writer.field(name, value);
+                }
                 writer.finish(true).map(drop).map_err(|_| Gone)
             }
             _ => Err(Gone),

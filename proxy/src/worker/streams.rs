@@ -12,7 +12,12 @@ impl Streams {
     /// The exchange of a stream.
     #[inline]
     pub fn get(&self, stream: http2::Key) -> Option<Key> {
-        self.0.get(stream.index()).copied().flatten().filter(|(known, _)| *known == stream).map(|(_, exchange)| exchange)
+        self.0
+            .get(stream.index())
+            .copied()
+            .flatten()
+            .filter(|(known, _)| *known == stream)
+            .map(|(_, exchange)| exchange)
     }
 
     pub fn insert(&mut self, stream: http2::Key, exchange: Key) {

@@ -1,127 +1,23 @@
 //! Octets without HTTP: a client's connection and an endpoint's, each the other's end.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use byrnie_balance::{Outcome, Resource};
-use byrnie_config::{Discovery, Listener, Tcp};
+use byrnie_config::Discovery;
 
 use super::{
     Buffers, Loop,
     conn::{After, Conn, Got, Role},
     draw,
+    ends::{Accepted, Dialled, Side, Tunnel},
     keys::Key,
     reason::Reason,
     upstream::connect,
 };
-use crate::{config::Upstream, telemetry::Carried};
+use crate::config::Upstream;
 
 /// What may wait to be written before the other end is not read any more.
 const WAITING: usize = 256 << 10;
-
-/// One end of a pair.
-pub struct Tunnel {
-    /// The other end, once there is one.
-    pub other: Option<Key>,
-    out: Vec<u8>,
-    at: usize,
-    pub side: Side,
-    /// Nothing more is read here.
-    done: bool,
-}
-
-/// Which end.
-pub enum Side {
-    /// The client's.
-    Client(Box<Accepted>),
-    /// The endpoint's.
-    Endpoint(Dialled),
-}
-
-/// What is known of the client's end.
-pub struct Accepted {
-    pub listener: Arc<Listener>,
-    pub tcp: Arc<Tcp>,
-    pub offers: Option<Arc<[Box<[u8]>]>>,
-    pub called: SocketAddr,
-    pub cluster: Option<Arc<str>>,
-    pub attempts: u32,
-    pub started: Option<Instant>,
-    pub received: u64,
-    pub sent: u64,
-    /// The endpoint of the last attempt.
-    pub via: Option<Key>,
-    /// What counts its octets, once an endpoint was chosen.
-    pub carried: Option<Carried>,
-    /// Why it could not be carried, or no further.
-    pub reason: Option<Reason>,
-}
-
-/// What is known of the endpoint's end.
-pub struct Dialled {
-    pub upstream: Arc<Upstream>,
-    /// The endpoint in the worker's table, for what counts it.
-    pub endpoint: Key,
-    pub connecting: bool,
-}
-
-impl Tunnel {
-    pub fn of_client(
-        listener: Arc<Listener>,
-        tcp: Arc<Tcp>,
-        offers: Option<Arc<[Box<[u8]>]>>,
-        called: SocketAddr,
-    ) -> Self {
-        let accepted = Accepted {
-            listener,
-            tcp,
-            offers,
-            called,
-            cluster: None,
-            attempts: 0,
-            started: None,
-            received: 0,
-            sent: 0,
-            via: None,
-            carried: None,
-            reason: None,
-        };
-        Self { other: None, out: Vec::new(), at: 0, side: Side::Client(Box::new(accepted)), done: false }
-    }
-
-    pub fn output(&self) -> &[u8] {
-        &self.out[self.at..]
-    }
-
-    pub fn wrote(&mut self, octets: usize) {
-        self.at += octets;
-        if self.at == self.out.len() {
-            self.at = 0;
-            self.out.clear();
-            if self.out.capacity() > 64 << 10 {
-                self.out = Vec::new();
-            }
-        } else if self.at > 128 << 10 {
-            self.out.drain(..self.at);
-            self.at = 0;
-        }
-    }
-
-    /// `idle_timeout` of the client's chain.
-    pub fn idle_timeout(&self) -> Option<Duration> {
-        match &self.side {
-            Side::Client(accepted) => accepted.tcp.idle_timeout,
-            Side::Endpoint(_) => None,
-        }
-    }
-
-    pub fn is_connecting(&self) -> bool {
-        matches!(&self.side, Side::Endpoint(dialled) if dialled.connecting)
-    }
-}
 
 impl Loop {
     fn tunnel(&mut self, key: Key) -> Option<&mut Tunnel> {
@@ -165,8 +61,8 @@ impl Loop {
         }
         self.record_opened(key);
         let dialled = connect(address, &upstream.cluster.bind, upstream.cluster.keepalive).map(|stream| {
-            let side = Side::Endpoint(Dialled { upstream: upstream.clone(), endpoint, connecting: true });
-            let tunnel = Tunnel { other: Some(key), out: Vec::new(), at: 0, side, done: false };
+            let dialled = Dialled { upstream: upstream.clone(), endpoint, connecting: true };
+            let tunnel = Tunnel::of_endpoint(key, dialled);
             self.open(stream, address, Role::Tunnel(Box::new(tunnel)))
         });
         match dialled {
@@ -347,9 +243,8 @@ impl Loop {
         let Some(conn) = self.conns.get(key) else { return };
         let Role::Tunnel(tunnel) = &conn.role else { return };
         let Some(other) = tunnel.other else { return };
-        let is_over = |conn: &Conn| {
-            conn.after == After::IsShut && matches!(&conn.role, Role::Tunnel(tunnel) if tunnel.done)
-        };
+        let is_over =
+            |conn: &Conn| conn.after == After::IsShut && matches!(&conn.role, Role::Tunnel(tunnel) if tunnel.done);
         if is_over(conn) && self.conns.get(other).is_none_or(is_over) {
             self.tunnel_over(key, other);
         }
@@ -432,4 +327,3 @@ fn weighted(clusters: &[(Arc<str>, u32)], random: u64) -> Arc<str> {
     }
     clusters.last().map(|(name, _)| name.clone()).unwrap_or_default()
 }
-

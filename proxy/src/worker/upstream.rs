@@ -564,7 +564,8 @@ pub fn connect(address: SocketAddr, from: &[std::net::IpAddr], keepalive: Option
     let stream = match source {
         None => TcpStream::connect(address)?,
         Some(source) => {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+            let socket =
+                Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
             // The port is chosen with the destination, so that there are enough of them.
             let _ = socket.set_reuse_address(true);
             socket.bind(&SocketAddr::new(*source, 0).into())?;
