@@ -7,6 +7,7 @@
 pub mod assemble;
 pub mod checks;
 mod follow;
+mod load;
 pub mod readiness;
 #[cfg(test)]
 pub(crate) mod resources;
@@ -34,7 +35,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use self::follow::Control;
+use self::{follow::Control, load::Reports};
 use crate::{
     admin::{self, Asks, Pages, config_dump::Updated, figures::Figures},
     config::Config,
@@ -125,6 +126,8 @@ impl Proxy {
         tasks.spawn(async { match self.link.run().await {} });
         tasks.spawn(self.keeper.run());
         tasks.spawn(Arc::clone(&self.shared.telemetry).keep());
+        let reports = Reports::new(source(&self.settings), Arc::clone(&self.shared));
+        tasks.spawn(async { match reports.run().await {} });
 
         control.follow();
         let reason = loop {
@@ -136,21 +139,9 @@ impl Proxy {
             }
         };
         info!(reason, connections = self.shared.open_connections(), "draining");
-        control.advance(Stage::Finishing);
-        let (late, mut looks) = (Instant::now() + self.settings.drain_time, interval(LOOK));
-        while !control.has_ended() {
-            tokio::select! {
-                _ = looks.tick() => {}
-                () = control.step() => {}
-                () = sleep_until(late) => {
-                    warn!(left = self.shared.open_connections(), "drain time is over");
-                    break;
-                }
-                signal = self.signals.next() => {
-                    info!(signal, left = self.shared.open_connections(), "ending at once");
-                    break;
-                }
-            }
+        match finish(&mut control, self.settings.drain_time, &mut self.signals).await {
+            Ok(()) => {}
+            Err(hurry) => warn!(%hurry, connections = self.shared.open_connections(), "ending at once"),
         }
         end(control.end()).await;
         info!("ended");
@@ -196,6 +187,21 @@ fn xds_settings(settings: &Settings) -> byrnie_xds::Settings {
         state: settings.state.clone(),
         listeners: Listeners::All,
     }
+}
+
+/// Has the workers finish what runs. An error says why that was not waited for.
+async fn finish(control: &mut Control, limit: Duration, signals: &mut Signals) -> Result<(), &'static str> {
+    control.advance(Stage::Finishing);
+    let (late, mut looks) = (Instant::now() + limit, interval(LOOK));
+    while !control.has_ended() {
+        tokio::select! {
+            _ = looks.tick() => {}
+            () = control.step() => {}
+            () = sleep_until(late) => return Err("drain time is over"),
+            signal = signals.next() => return Err(signal),
+        }
+    }
+    Ok(())
 }
 
 /// Waits for the threads, which have been told.

@@ -20,6 +20,9 @@ use super::{Identity, UnusableIdentity};
 /// For a connection, and for a connection and its answer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// Of a connection that stays, as of the one for discovery.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where certificates come from.
 #[derive(Clone, Debug)]
@@ -106,20 +109,36 @@ impl Source {
     }
 
     async fn connect(&self) -> Result<Channel, SourceError> {
-        let failed = |source| SourceError::Connect { address: self.address.clone(), source };
+        let endpoint = self.endpoint()?.timeout(CALL_LIMIT);
+        endpoint.connect().await.map_err(|source| self.failed(source))
+    }
+
+    /// A connection that stays; a control plane that vanished without closing it is noticed.
+    pub(crate) async fn connect_for_long(&self) -> Result<Channel, SourceError> {
+        let endpoint = self.endpoint()?.http2_keep_alive_interval(KEEPALIVE_INTERVAL);
+        let endpoint = endpoint.keep_alive_timeout(KEEPALIVE_TIMEOUT).keep_alive_while_idle(true);
+        endpoint.connect().await.map_err(|source| self.failed(source))
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, SourceError> {
+        let failed = |source| self.failed(source);
         let scheme = if self.roots_file.is_some() { "https" } else { "http" };
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.address))
             .map_err(failed)?
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(CALL_LIMIT);
+            .connect_timeout(CONNECT_LIMIT);
         if let Some(path) = &self.roots_file {
             let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?));
             endpoint = endpoint.tls_config(tls).map_err(failed)?;
         }
-        endpoint.connect().await.map_err(failed)
+        Ok(endpoint)
     }
 
-    fn authorization(&self) -> Result<MetadataValue<tonic::metadata::Ascii>, SourceError> {
+    fn failed(&self, source: tonic::transport::Error) -> SourceError {
+        SourceError::Connect { address: self.address.clone(), source }
+    }
+
+    /// The value of `authorization`, as the token file has it now.
+    pub(crate) fn authorization(&self) -> Result<MetadataValue<tonic::metadata::Ascii>, SourceError> {
         let text = format!("Bearer {}", read(&self.token_file)?.trim());
         let mut value: MetadataValue<_> =
             text.parse().map_err(|source| SourceError::Token { path: self.token_file.clone(), source })?;
