@@ -30,7 +30,8 @@ fn listeners(all: &Arc<Named<Listener>>, has_identity: bool) -> Arc<Named<Listen
     if has_identity {
         return Arc::clone(all);
     }
-    let is_plain = |listener: &Listener| listener.chains.iter().chain(&listener.default).all(|chain| chain.tls.is_none());
+    let is_plain =
+        |listener: &Listener| listener.chains.iter().chain(&listener.default).all(|chain| chain.tls.is_none());
     let plain = all.iter().filter(|(_, listener)| is_plain(listener));
     Arc::new(plain.map(|(name, listener)| (Arc::clone(name), Arc::clone(listener))).collect())
 }

@@ -37,7 +37,7 @@ use tracing::{info, warn};
 
 use self::{follow::Control, load::Reports};
 use crate::{
-    admin::{self, Asks, Pages, config_dump::Updated, figures::Figures},
+    admin::{self, Asks, Pages, figures::Figures},
     config::Config,
     identity::{Current, Keeper, Source, Stored},
     settings::{AccessLog, Settings},
