@@ -258,10 +258,14 @@ fn plan() -> Plan {
 
 /// An answer that tells what was received.
 fn describe(name: &str, head: &Head) -> Script {
-    let mut lines: Vec<_> =
-        head.headers.iter().map(|(name, value)| format!("{name}: {}", normal(name, value))).collect();
-    lines.sort();
-    let text = format!("{name}\n{} {} {}\n{}\n", head.method, head.path, head.version, lines.join("\n"));
+    let mut fields = BTreeMap::<&str, Vec<String>>::new();
+    for (name, value) in &head.headers {
+        fields.entry(name).or_default().push(normal(name, value));
+    }
+    let mut text = format!("{name}\n{} {} {}\n", head.method, head.path, head.version);
+    for (name, values) in fields {
+        text.push_str(&format!("{name}: {}\n", values.join(" | ")));
+    }
     answer(200, text).header("x-a", "app").header("x-b", "app").header("x-b", "more").header("server", "app")
 }
 
