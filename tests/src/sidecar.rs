@@ -14,7 +14,7 @@ use crate::{
     http,
     mesh::Mesh,
     objects::{Pod, free_address},
-    process::{Process, byrnie, program},
+    process::{Process, Usage, byrnie, program},
     tools,
     wait::until,
 };
@@ -112,7 +112,7 @@ impl Sidecar {
         let log = mesh.folder().join(format!("{stem}.proxy.log"));
         let mut command = Command::new(program("byrnie-proxy")?);
         command.args(["--workload", workload, "--xds-address", &mesh.xds().to_string()]);
-        command.args(["--admin-address", &admin.to_string()]).arg("--token-file").arg(&file);
+        command.args(["--admin-address", &admin.to_string(), "--access-log", "json"]).arg("--token-file").arg(&file);
         let told = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(told.try_clone()?).stderr(told);
         Ok(Self { proxy: Proxy::Micro, process: Process::start("byrnie-proxy", &mut command)?, admin, log })
@@ -143,6 +143,11 @@ impl Sidecar {
         self.process.ended().await
     }
 
+    /// What it has used so far.
+    pub fn usage(&self) -> Result<Usage> {
+        self.process.usage()
+    }
+
     /// Its admin address.
     pub fn admin(&self) -> SocketAddr {
         self.admin
@@ -155,7 +160,6 @@ impl Sidecar {
 
     /// A part of its configuration as it is in force: what `/config_dump?resource=` of Envoy calls it.
     pub async fn config(&self, resource: &str) -> Result<Vec<Value>> {
-        self.is_envoy("its configuration by resource")?;
         let dump = http::get(self.admin, "localhost", &format!("/config_dump?resource={resource}")).await?;
         let mut dump: Value = serde_json::from_str(&dump.body).with_context(|| dump.body.clone())?;
         Ok(dump["configs"].as_array_mut().map(std::mem::take).unwrap_or_default())
