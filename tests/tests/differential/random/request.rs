@@ -51,7 +51,8 @@ pub fn a_request() -> impl Strategy<Value = Request> {
     let accept = option::weighted(0.2, Just(("accept", "tea/*")));
     let headers = (headers, accept).prop_map(|(headers, accept)| headers.into_iter().chain(accept).collect());
     let host = select(vec!["cart.shop", "cart.shop:80", "other.example"]);
-    let body = option::weighted(0.2, select(vec!["", "a body"]));
+    // Never an empty one: over HTTP/2 its end may be known before the request is passed on, or not.
+    let body = option::weighted(0.2, Just("a body"));
     (method, path, query, headers, host, body, any::<bool>()).prop_map(
         |(method, path, query, headers, host, body, is_http2)| Request {
             method,

@@ -25,9 +25,9 @@ pub fn all() -> Vec<Scenario> {
         scenario!("interim", pair(http1(interim)), interims),
         scenario!("no-body", pair(http1(bodiless)), no_body),
         scenario!("trailers", pair(http1(trailing)), trailers),
-        scenario!("trailers-h2c", Plan::new().app("cart", "kubernetes.io/h2c", http2(trailing)), trailers),
+        scenario!("trailers-h2c", h2c(trailing), trailers),
         scenario!("large", pair(http1(large)), large_bodies),
-        scenario!("large-h2c", Plan::new().app("cart", "kubernetes.io/h2c", http2(large)), large_bodies),
+        scenario!("large-h2c", h2c(large), large_bodies),
         scenario!("http10", pair(http1(old)), http10),
         scenario!("connection-close", pair(http1(closing)), closes),
         scenario!("pipelined", pair(http1(old)), pipelined),
@@ -36,19 +36,21 @@ pub fn all() -> Vec<Scenario> {
         scenario!("targets", pair(http1(|_, _| answer(200, "cart"))), targets),
         scenario!("bad-answers", bad_answers(), answers_against_the_rules),
         scenario!("broken-answers", pair(http1(broken)), broken_answers),
-        scenario!("broken-answers-h2c", Plan::new().app("cart", "kubernetes.io/h2c", http2(broken)), broken_answers),
+        scenario!("broken-answers-h2c", h2c(broken), broken_answers),
         scenario!("early-answer", pair(http1(|_, _| answer(413, "enough").early())), early_answer),
+        scenario!("empty-data", pair(http1(|_, _| answer(200, "cart"))), empty_data),
+        scenario!("empty-data-h2c", h2c(|_, _| answer(200, "cart")), empty_data),
         scenario!("given-up", pair(http1(|_, _| Script::silent().hang())), given_up),
-        scenario!(
-            "given-up-h2c",
-            Plan::new().app("cart", "kubernetes.io/h2c", http2(|_, _| Script::silent().hang())),
-            given_up
-        ),
+        scenario!("given-up-h2c", h2c(|_, _| Script::silent().hang()), given_up),
     ]
 }
 
 fn pair(app: App) -> Plan {
     Plan::new().app("cart", "http", app)
+}
+
+fn h2c(answers: impl Fn(&Head, usize) -> Script + Send + Sync + 'static) -> Plan {
+    Plan::new().app("cart", "kubernetes.io/h2c", http2(answers))
 }
 
 fn expecting(head: &Head, _: usize) -> Script {
@@ -338,6 +340,16 @@ async fn early_answer(stage: Arc<Stage>) -> Result<()> {
     stage.note("upload", "status", answered.status.to_string());
     stage.note("upload", "body", answered.text());
     stage.take_asked().await;
+    Ok(())
+}
+
+/// The end of a request in a frame of its own, which may come before or after the request has been passed on.
+async fn empty_data(stage: Arc<Stage>) -> Result<()> {
+    for ask in [Ask::post("/", ""), Ask::post("/", "a").body("")] {
+        let ask = ask.http2().patience(Duration::from_secs(2));
+        let outcome = |answer: &Answer| format!("{} {} {}", answer.status, answer.text(), answer.end);
+        stage.sample(ask, 150, &[("200 cart complete", 1.0)], outcome).await;
+    }
     Ok(())
 }
 
