@@ -24,13 +24,20 @@ pub struct Mesh {
     config: PathBuf,
     xds: SocketAddr,
     admin: SocketAddr,
+    arguments: Vec<String>,
     process: Option<Process>,
 }
 
 impl Mesh {
     /// Starts with these files.
     pub async fn start(files: &[(&str, String)]) -> Result<Self> {
+        Self::with_arguments(&[], files).await
+    }
+
+    /// Starts with these files, and with more arguments of `byrnie run`.
+    pub async fn with_arguments(arguments: &[&str], files: &[(&str, String)]) -> Result<Self> {
         let mut mesh = Self::prepare()?;
+        mesh.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         for (name, text) in files {
             mesh.write(name, text)?;
         }
@@ -51,7 +58,8 @@ impl Mesh {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("config");
         fs::create_dir(&config)?;
-        Ok(Self { folder, config, xds: free_address(15010), admin: free_address(15014), process: None })
+        let (xds, admin) = (free_address(15010), free_address(15014));
+        Ok(Self { folder, config, xds, admin, arguments: Vec::new(), process: None })
     }
 
     /// Ends the control plane, as a crash would.
@@ -65,6 +73,7 @@ impl Mesh {
         let mut command = Command::new(byrnie()?);
         command.arg("run").arg("--config").arg(&self.config).arg("--state").arg(self.state());
         command.arg("--xds-address").arg(self.xds.to_string()).arg("--admin-address").arg(self.admin.to_string());
+        command.args(&self.arguments);
         command.stdin(Stdio::null()).stderr(fs::File::create(self.folder.path().join("control-plane.log"))?);
         self.process = Some(Process::start("byrnie run", &mut command)?);
         self.until("the control plane is ready", async |mesh| {

@@ -10,7 +10,7 @@ use crate::{
     http::{self, Answer},
     mesh::Mesh,
     objects::{Pod, service},
-    sidecar::Sidecar,
+    sidecar::{Proxy, Sidecar},
 };
 
 /// The port of the Service `cart`.
@@ -37,14 +37,23 @@ impl Pair {
         Self::with_service(&service("shop", "cart", protocol, 80, 8080), CART, application).await
     }
 
+    /// As [`start`](Self::start), with sidecars of these kinds: the client's, then the server's.
+    pub async fn of(kinds: [Proxy; 2], protocol: &str, application: SocketAddr) -> Result<Self> {
+        Self::build(kinds, &service("shop", "cart", protocol, 80, 8080), CART, application).await
+    }
+
     /// With a Service `cart` of which the client calls `port`.
     pub async fn with_service(service: &str, port: &str, application: SocketAddr) -> Result<Self> {
+        Self::build([Proxy::Envoy; 2], service, port, application).await
+    }
+
+    async fn build(kinds: [Proxy; 2], service: &str, port: &str, application: SocketAddr) -> Result<Self> {
         let web = Pod::new("shop", "web-1", "web").calling(port);
         let cart = Pod::new("shop", "cart-1", "cart").serving(8080, application);
         let files = [("cart.yaml", service.to_owned()), (&*web.file(), web.yaml()), (&*cart.file(), cart.yaml())];
         let mesh = Mesh::start(&files).await?;
-        let server = Sidecar::start(&mesh, &cart.workload()).await?;
-        let client = Sidecar::start(&mesh, &web.workload()).await?;
+        let server = Sidecar::of(kinds[1], &mesh, &cart.workload()).await?;
+        let client = Sidecar::of(kinds[0], &mesh, &web.workload()).await?;
         Ok(Self { mesh, web, cart, client, server })
     }
 
