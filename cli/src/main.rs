@@ -73,19 +73,23 @@ fn told(error: &anyhow::Error) -> String {
     })
 }
 
-#[tokio::main]
-async fn start(verb: Verb) -> anyhow::Result<ExitCode> {
+fn start(verb: Verb) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match verb {
-        Verb::Run(args) => run::run(args).await.map(done),
+        Verb::Run(args) => wait(run::run(args)).map(done),
         Verb::Validate(args) => validate::run(&args),
         Verb::Bootstrap(args) => bootstrap::run(&args).map(done),
         Verb::Token(args) => token::run(&args).map(done),
-        Verb::Demo(args) => demo::run(args).await,
-        Verb::ProxyStatus(args) => proxies::status(&args).await.map(done),
-        Verb::ProxyConfig(args) => proxies::config(&args).await.map(done),
-        Verb::Stat(args) => stat::run(&args).await.map(done),
-        Verb::Describe(args) => describe::run(&args).await.map(done),
-        Verb::DemoApp(args) => demo::app(args).await.map(done),
+        Verb::Demo(args) => wait(demo::run(args)),
+        Verb::ProxyStatus(args) => wait(proxies::status(&args)).map(done),
+        Verb::ProxyConfig(args) => wait(proxies::config(&args)).map(done),
+        Verb::Stat(args) => wait(stat::run(&args)).map(done),
+        Verb::Describe(args) => wait(describe::run(&args)).map(done),
+        // Each of these has the runtime that it needs.
+        Verb::DemoApp(args) => demo::app(args).map(done),
     }
+}
+
+fn wait<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Runtime::new()?.block_on(future)
 }

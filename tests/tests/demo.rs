@@ -17,6 +17,20 @@ fn demo(arguments: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
+/// What a demo that ends by itself printed; it did its job.
+fn succeeded(command: &mut Command) -> Result<String> {
+    let output = command.output()?;
+    let text = String::from_utf8(output.stdout)?;
+    ensure!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(text)
+}
+
+/// Requests over mTLS between two kinds of sidecar, as the summary has them.
+fn requests(text: &str, from: &str, to: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{from} -> {to} ")))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// The directory of the mesh, which the demo names in its first line.
 fn directory(line: &str) -> Result<PathBuf> {
     Ok(line.trim().strip_prefix("the mesh is in ").with_context(|| format!("first line: {line:?}"))?.into())
@@ -46,13 +60,22 @@ fn wait(child: &mut Child, limit: Duration) -> Result<std::process::ExitStatus> 
 
 #[test]
 fn the_demo_does_its_job_and_leaves_nothing_behind() -> Result<()> {
-    let output = demo(&["--duration", "15s", "--plain"])?.output()?;
-    let text = String::from_utf8(output.stdout)?;
-    ensure!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    let text = succeeded(&mut demo(&["--duration", "15s", "--plain"])?)?;
     ensure!(text.contains("the mesh did its job") && text.contains("split of cart"), "{text}");
+    for (from, to) in [("micro", "micro"), ("micro", "envoy"), ("envoy", "micro"), ("envoy", "envoy")] {
+        ensure!(requests(&text, from, to).is_some_and(|count| count > 0), "{from} to {to}:\n{text}");
+    }
     let directory = directory(text.lines().next().unwrap_or_default())?;
     ensure!(!directory.exists(), "{} is still there", directory.display());
     ensure!(processes_of(&directory.to_string_lossy()).is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_demo_of_micro_proxies_needs_no_envoy() -> Result<()> {
+    let text = succeeded(demo(&["--proxy", "micro", "--duration", "4s", "--plain"])?.env("BYRNIE_ENVOY", "/nowhere"))?;
+    ensure!(requests(&text, "micro", "micro").is_some_and(|count| count > 0), "{text}");
+    ensure!(!text.contains("envoy"), "{text}");
     Ok(())
 }
 

@@ -4,13 +4,13 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,12 +18,15 @@ use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
+    counts::Counts,
     faults::{Faults, Turn, burst},
     http_client::HttpClient,
 };
 
-/// Where an application tells what it failed on purpose.
-pub const FAILING_PATH: &str = "/demo/failing";
+/// Where an application tells its [`Counts`].
+pub const COUNTS_PATH: &str = "/demo/counts";
+/// The header in which an application says which Pod it is.
+pub const CALLER_HEADER: &str = "x-demo-caller";
 /// Where an application tells whether it is well, as `catalog-policy.yaml` asks it.
 const HEALTH_PATH: &str = "/health";
 /// The header of the requests that a route may send elsewhere.
@@ -60,7 +63,7 @@ pub struct Reply {
 }
 
 /// The identities at both ends of one hop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Proof {
     /// The caller's identity.
     pub caller: String,
@@ -77,7 +80,7 @@ impl Application {
             application: self,
             client: HttpClient::new(CALL_LIMIT),
             first_call: OnceLock::new(),
-            faults: Mutex::default(),
+            noted: Mutex::default(),
         });
         let mut connections = JoinSet::new();
         loop {
@@ -103,31 +106,32 @@ struct Server {
     application: Application,
     client: HttpClient,
     first_call: OnceLock<Instant>,
-    faults: Mutex<Faults>,
+    noted: Mutex<Noted>,
+}
+
+#[derive(Default)]
+struct Noted {
+    counts: Counts,
+    faults: Faults,
 }
 
 impl Server {
     /// An error makes hyper close the connection without an answer.
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
-        if request.uri().path() == FAILING_PATH {
-            return json(&self.faults.lock().unwrap_or_else(PoisonError::into_inner).counted());
+        match request.uri().path() {
+            COUNTS_PATH => return json(&self.counts()),
+            HEALTH_PATH => return Ok(self.health()),
+            _ => {}
         }
-        if request.uri().path() == HEALTH_PATH {
-            let fails = self.application.failing && self.first_call.get().is_some_and(|first| burst(first.elapsed()));
-            let status = if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-            return Ok(text(status, String::new()));
-        }
-        if self.application.failing {
-            let age = self.first_call.get_or_init(Instant::now).elapsed();
-            match self.faults.lock().unwrap_or_else(PoisonError::into_inner).next(age) {
-                Turn::Answer => {}
-                Turn::Refuse => return Ok(text(StatusCode::SERVICE_UNAVAILABLE, "fails on purpose".to_owned())),
-                Turn::Close => return Err(io::Error::other("fails on purpose")),
-            }
+        let caller = request.headers().get(CALLER_HEADER).and_then(|caller| caller.to_str().ok()).unwrap_or("unknown");
+        match self.turn(caller) {
+            Turn::Answer => {}
+            Turn::Refuse => return Ok(text(StatusCode::SERVICE_UNAVAILABLE, "fails on purpose".to_owned())),
+            Turn::Close => return Err(io::Error::other("fails on purpose")),
         }
         let mut calls = Vec::new();
         for (name, address) in &self.application.calls {
-            match self.call(*address, request.headers()).await {
+            match self.call(name, *address, request.headers()).await {
                 Ok(reply) => calls.push(reply),
                 Err(error) => return Ok(text(StatusCode::BAD_GATEWAY, format!("{name}: {error:#}"))),
             }
@@ -135,17 +139,46 @@ impl Server {
         json(&Reply { pod: self.application.pod.clone(), proof: proof(request.headers()), calls })
     }
 
-    async fn call(&self, address: SocketAddr, headers: &HeaderMap) -> anyhow::Result<Reply> {
-        let beta = headers.get(BETA_HEADER).map(|value| (BETA_HEADER, value.clone()));
-        let (status, body) = self.client.get(address, "/", beta).await?;
+    fn counts(&self) -> Counts {
+        let noted = self.noted();
+        Counts { failing: noted.faults.counted().clone(), ..noted.counts.clone() }
+    }
+
+    fn health(&self) -> Response<Full<Bytes>> {
+        let fails = self.application.failing && self.first_call.get().is_some_and(|first| burst(first.elapsed()));
+        text(if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, String::new())
+    }
+
+    fn turn(&self, caller: &str) -> Turn {
+        let mut noted = self.noted();
+        *noted.counts.arrived.entry(caller.to_owned()).or_default() += 1;
+        match self.application.failing {
+            true => noted.faults.next(caller, self.first_call.get_or_init(Instant::now).elapsed()),
+            false => Turn::Answer,
+        }
+    }
+
+    async fn call(&self, name: &str, address: SocketAddr, headers: &HeaderMap) -> anyhow::Result<Reply> {
+        let mut sent = vec![(CALLER_HEADER, HeaderValue::from_str(&self.application.pod)?)];
+        sent.extend(headers.get(BETA_HEADER).map(|value| (BETA_HEADER, value.clone())));
+        let begun = Instant::now();
+        self.noted().counts.calls.entry(name.to_owned()).or_default().sent += 1;
+        let answer = self.client.get(address, "/", &sent).await;
+        let is_good = matches!(answer, Ok((StatusCode::OK, _)));
+        self.noted().counts.calls.entry(name.to_owned()).or_default().end(begun, is_good);
+        let (status, body) = answer?;
         if status != StatusCode::OK {
             anyhow::bail!("{} {}", status.as_u16(), String::from_utf8_lossy(&body).trim());
         }
         Ok(serde_json::from_slice(&body)?)
     }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// Reads `x-forwarded-client-cert` as Envoy writes it under SANITIZE_SET: one hop, `By=URI;Hash=...;URI=URI`.
+/// Reads `x-forwarded-client-cert` as a sidecar writes it under SANITIZE_SET: one hop, `By=URI;Hash=...;URI=URI`.
 fn proof(headers: &HeaderMap) -> Option<Proof> {
     let text = headers.get("x-forwarded-client-cert")?.to_str().ok()?;
     let field = |wanted| {

@@ -24,7 +24,9 @@ pub async fn find(directory: &Path) -> anyhow::Result<PathBuf> {
     std::fs::write(&script, TOOLS).with_context(|| format!("{} cannot be written", script.display()))?;
     let ensured = python(&script, "ensure").status().await.map_err(no_python)?;
     if !ensured.success() {
-        bail!("Envoy could not be fetched ({ensured}); {VARIABLE}=/path/to/envoy names one that is there already");
+        bail!(
+            "Envoy could not be fetched ({ensured}); {VARIABLE}=/path/to/envoy names one that is there already, and --proxy micro needs none"
+        );
     }
     let output = python(&script, "path").stdout(Stdio::piped()).output().await.map_err(no_python)?;
     let path = String::from_utf8(output.stdout).context("the path of Envoy is no text")?;
@@ -40,7 +42,7 @@ fn python(script: &Path, verb: &str) -> Command {
 fn no_python(error: std::io::Error) -> anyhow::Error {
     match error.kind() {
         ErrorKind::NotFound => anyhow::anyhow!(
-            "python3 is not on the PATH: it fetches Envoy once (Debian, Ubuntu: apt install python3); {VARIABLE}=/path/to/envoy does without"
+            "python3 is not on the PATH: it fetches Envoy once (Debian, Ubuntu: apt install python3); {VARIABLE}=/path/to/envoy and --proxy micro do without"
         ),
         _ => anyhow::Error::new(error).context("python3 could not be started"),
     }

@@ -2,13 +2,13 @@
 //! configuration, what the control plane complains of.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     time::{Instant, SystemTime},
 };
 
-use super::{load::Tally, mesh::Objects, stats::Stats, view::clock};
+use super::{load::Tally, mesh::Objects, standing::Answers, view::clock};
 
 const KEPT: usize = 200;
 const READ_AT_ONCE: u64 = 64 << 10;
@@ -19,7 +19,7 @@ pub struct Events {
     seen: u64,
     since: Instant,
     files: BTreeMap<String, SystemTime>,
-    counts: BTreeMap<&'static str, (u64, u64)>,
+    answers: BTreeMap<String, Answers>,
     reasons: BTreeSet<String>,
     directory: String,
     log: PathBuf,
@@ -29,11 +29,11 @@ pub struct Events {
 impl Events {
     /// Files as they are now are no event; the log is read from its start.
     pub fn new(objects: &Objects, log: &Path) -> Self {
-        let (files, counts) = (modified(objects), BTreeMap::new());
+        let (files, answers) = (modified(objects), BTreeMap::new());
         let (lines, reasons) = (VecDeque::new(), BTreeSet::new());
         let directory = format!("{}/", objects.path.display());
         let (since, log) = (Instant::now(), log.to_owned());
-        Self { lines, seen: 0, since, files, counts, reasons, directory, log, read: 0 }
+        Self { lines, seen: 0, since, files, answers, reasons, directory, log, read: 0 }
     }
 
     /// The last ones, newest last.
@@ -72,18 +72,16 @@ impl Events {
         changed
     }
 
-    /// Looks at what a sidecar counts of its configuration.
-    pub fn look_at_sidecar(&mut self, pod: &'static str, stats: &Stats) {
-        let (updates, rejections) = match self.counts.entry(pod) {
-            Entry::Vacant(vacant) => *vacant.insert((stats.updates, 0)),
-            Entry::Occupied(occupied) => *occupied.get(),
-        };
-        self.counts.insert(pod, (stats.updates, stats.rejections));
-        if stats.updates > updates {
-            self.note(format!("sidecar of {pod} took new configuration"));
-        }
-        if stats.rejections > rejections {
-            self.note(format!("sidecar of {pod} refused configuration (NACK)"));
+    /// Looks at what each sidecar answered to its configuration.
+    pub fn look_at_answers(&mut self, answers: BTreeMap<String, Answers>) {
+        for (pod, now) in answers {
+            let before = self.answers.insert(pod.clone(), now).unwrap_or(Answers { refused: 0, ..now });
+            if now.taken > before.taken {
+                self.note(format!("sidecar of {pod} took new configuration"));
+            }
+            if now.refused > before.refused {
+                self.note(format!("sidecar of {pod} refused configuration (NACK)"));
+            }
         }
     }
 
@@ -156,10 +154,11 @@ fn modified(objects: &Objects) -> BTreeMap<String, SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::mesh::Choice;
 
     fn objects() -> (tempfile::TempDir, Objects) {
         let directory = tempfile::tempdir().unwrap();
-        let objects = Objects::prepare(Some(&directory.path().join("mesh"))).unwrap();
+        let objects = Objects::prepare(Some(&directory.path().join("mesh")), Choice::Mixed).unwrap();
         (directory, objects)
     }
 
@@ -198,10 +197,12 @@ mod tests {
     fn the_first_configuration_is_no_event_and_a_refused_one_always_is() {
         let (_directory, objects) = objects();
         let mut events = Events::new(&objects, Path::new("/nowhere"));
-        let stats = |updates, rejections| Stats { updates, rejections, ..Stats::default() };
-        events.look_at_sidecar("web-1", &stats(9, 0));
+        let answers = |taken, refused| [("web-1".to_owned(), Answers { taken, refused })].into();
+        events.look_at_answers(answers(9, 0));
         assert_eq!(events.last(9).count(), 0);
-        events.look_at_sidecar("web-1", &stats(10, 1));
+        events.look_at_answers(answers(10, 1));
         assert_eq!(events.last(9).count(), 2);
+        events.look_at_answers(answers(3, 0));
+        assert_eq!(events.last(9).count(), 2, "a new stream counts from 0");
     }
 }

@@ -1,6 +1,6 @@
 //! Failing on purpose: in bursts, in two ways, counted.
 
-use std::{ops::Range, time::Duration};
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,12 +8,12 @@ const PERIOD: Duration = Duration::from_secs(6);
 const BURST: Range<Duration> = Duration::from_secs(2)..Duration::from_secs(4);
 
 /// What an application failed on purpose.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failing {
     /// All such requests.
     pub sum: u64,
-    /// The most of them with no good answer between them.
-    pub longest_series: u64,
+    /// The most of them with no good answer between them, by the Pod that called.
+    pub longest_series: BTreeMap<String, u64>,
 }
 
 /// What becomes of a request.
@@ -38,25 +38,27 @@ pub fn burst(age: Duration) -> bool {
 #[derive(Debug, Default)]
 pub struct Faults {
     counted: Failing,
-    series: u64,
+    series: BTreeMap<String, u64>,
 }
 
 impl Faults {
-    /// The next request, so long after the first.
-    pub fn next(&mut self, age: Duration) -> Turn {
+    /// The next request of `caller`, so long after the first of all.
+    pub fn next(&mut self, caller: &str, age: Duration) -> Turn {
         if !burst(age) {
-            self.series = 0;
+            self.series.clear();
             return Turn::Answer;
         }
-        self.series += 1;
+        let series = self.series.entry(caller.to_owned()).or_default();
+        *series += 1;
+        let longest = self.counted.longest_series.entry(caller.to_owned()).or_default();
+        *longest = (*longest).max(*series);
         self.counted.sum += 1;
-        self.counted.longest_series = self.counted.longest_series.max(self.series);
         if self.counted.sum.is_multiple_of(3) { Turn::Close } else { Turn::Refuse }
     }
 
     /// What was failed so far.
-    pub fn counted(&self) -> Failing {
-        self.counted
+    pub fn counted(&self) -> &Failing {
+        &self.counted
     }
 }
 
@@ -66,7 +68,7 @@ mod tests {
 
     #[test]
     fn failures_come_in_bursts_and_never_at_the_start() {
-        let turn = |seconds| Faults::default().next(Duration::from_secs_f64(seconds));
+        let turn = |seconds| Faults::default().next("web-1", Duration::from_secs_f64(seconds));
         assert_eq!([0.0, 1.9, 4.0, 7.9].map(turn), [Turn::Answer; 4]);
         assert_eq!([2.0, 3.9, 8.5].map(turn), [Turn::Refuse; 3]);
     }
@@ -74,9 +76,11 @@ mod tests {
     #[test]
     fn every_third_failure_closes_and_a_good_answer_ends_the_series() {
         let mut faults = Faults::default();
-        let turns = [3, 3, 3, 5, 8, 9].map(|second| faults.next(Duration::from_secs(second)));
+        let turns = [3, 3, 3, 5, 8, 9].map(|second| faults.next("web-1", Duration::from_secs(second)));
         let (refuse, close) = (Turn::Refuse, Turn::Close);
         assert_eq!(turns, [refuse, refuse, close, Turn::Answer, refuse, refuse]);
-        assert_eq!(faults.counted(), Failing { sum: 5, longest_series: 3 });
+        faults.next("web-2", Duration::from_secs(9));
+        let longest_series = [("web-1".to_owned(), 3), ("web-2".to_owned(), 1)].into();
+        assert_eq!(*faults.counted(), Failing { sum: 6, longest_series });
     }
 }

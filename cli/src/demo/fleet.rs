@@ -1,6 +1,7 @@
 //! Everything that runs: the control plane, the applications, the sidecars; started in order, and waited for.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     future::Future,
     path::{Path, PathBuf},
@@ -9,15 +10,16 @@ use std::{
 
 use anyhow::{Context, bail};
 use http::StatusCode;
-use tokio::time::Instant;
+use tokio::{task::JoinSet, time::Instant};
 
 use super::{
-    apps::FAILING_PATH,
-    faults::Failing,
+    apps::COUNTS_PATH,
+    counts::Counts,
     http_client::HttpClient,
-    mesh::{APPLICATIONS, CLIENT, Objects},
+    mesh::{APPLICATIONS, CLIENT, Kind, Objects},
     process::{self, Child},
     sidecar::{Origin, Sidecar},
+    standing::{self, Answers},
 };
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -69,7 +71,7 @@ impl Fleet {
         let client = self.client.clone();
         self.wait("the control plane", move || {
             let client = client.clone();
-            async move { matches!(client.get(admin, "/healthz/ready", None).await, Ok((StatusCode::OK, _))) }
+            async move { matches!(client.get(admin, "/healthz/ready", &[]).await, Ok((StatusCode::OK, _))) }
         })
         .await
     }
@@ -93,9 +95,14 @@ impl Fleet {
 
     /// Starts the sidecars, and returns when all are ready.
     ///
-    /// Who is called is ready before who calls: Envoy repeats a health check that failed only after a minute where
+    /// Who is called is ready before who calls: an Envoy repeats a health check that failed only after a minute where
     /// there was no traffic yet (`no_traffic_interval`).
-    pub async fn start_sidecars(&mut self, envoy: &Path, objects: &Objects) -> anyhow::Result<()> {
+    pub async fn start_sidecars(
+        &mut self,
+        envoy: Option<&Path>,
+        kinds: &BTreeMap<&'static str, Kind>,
+        objects: &Objects,
+    ) -> anyhow::Result<()> {
         let state = self.state();
         let directory = self.directory.clone();
         let origin = Origin { envoy, state: &state, directory: &directory, net: &objects.net };
@@ -103,7 +110,8 @@ impl Fleet {
             if pod.calls_others() {
                 self.wait_for_sidecars().await?;
             }
-            let (child, sidecar) = origin.start(pod, &self.client).await?;
+            let kind = *kinds.get(pod.name).with_context(|| format!("{} has no kind of sidecar", pod.name))?;
+            let (child, sidecar) = origin.start(pod, kind, &self.client).await?;
             self.children.push(child);
             self.sidecars.push(sidecar);
         }
@@ -115,11 +123,29 @@ impl Fleet {
         self.children.iter_mut().filter_map(Child::ended).collect()
     }
 
-    /// What the failing application failed on purpose.
-    pub async fn failing(&self, objects: &Objects) -> anyhow::Result<Failing> {
-        let pod = APPLICATIONS.into_iter().find(|pod| pod.failing).context("no application fails")?;
-        let (_, body) = self.client.get(objects.net.application(pod), FAILING_PATH, None).await?;
-        serde_json::from_slice(&body).with_context(|| format!("{} does not count", pod.name))
+    /// What each application counts; one that does not answer is left out.
+    ///
+    /// Who is called is asked before who calls, so that a request on its way is one that was sent and did not arrive.
+    pub async fn counts(&self, objects: &Objects) -> BTreeMap<&'static str, Counts> {
+        let mut counts = BTreeMap::new();
+        for callers in [false, true] {
+            let mut asked = JoinSet::new();
+            for pod in APPLICATIONS.into_iter().filter(|pod| pod.calls_others() == callers) {
+                let (client, address) = (self.client.clone(), objects.net.application(pod));
+                asked.spawn(async move {
+                    let (_, body) = client.get(address, COUNTS_PATH, &[]).await.ok()?;
+                    Some((pod.name, serde_json::from_slice(&body).ok()?))
+                });
+            }
+            counts.extend(asked.join_all().await.into_iter().flatten());
+        }
+        counts
+    }
+
+    /// What each proxy answered to its configuration; empty where the control plane does not say.
+    pub async fn answers(&self, objects: &Objects) -> BTreeMap<String, Answers> {
+        let page = self.client.get(objects.net.control_plane_admin(), standing::PATH, &[]).await;
+        page.ok().and_then(|(_, body)| standing::read(&body).ok()).unwrap_or_default()
     }
 
     /// Ends all processes.

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -38,13 +38,13 @@ impl HttpClient {
         &self,
         address: SocketAddr,
         path: &str,
-        header: Option<(&'static str, HeaderValue)>,
+        headers: &[(&'static str, HeaderValue)],
     ) -> anyhow::Result<(StatusCode, Bytes)> {
         let uri: Uri = format!("http://{address}{path}").parse()?;
         let mut request = Request::get(uri).body(Empty::new())?;
-        if let Some((name, value)) = header {
-            request.headers_mut().insert(name, value);
-        }
+        request
+            .headers_mut()
+            .extend(headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.clone())));
         let exchange = async {
             let response = self.client.request(request).await.with_context(|| format!("no answer from {address}"))?;
             let status = response.status();

@@ -3,8 +3,8 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use http::{HeaderValue, StatusCode};
@@ -14,8 +14,10 @@ use tokio::{
 };
 
 use super::{
-    apps::{BETA_HEADER, Proof, Reply},
+    apps::{BETA_HEADER, CALLER_HEADER, Proof, Reply},
+    counts::Calls,
     http_client::HttpClient,
+    mesh::CLIENT,
     split::{Seen, VERSIONS},
 };
 
@@ -28,16 +30,27 @@ const BETA_EVERY: u64 = 5;
 /// What came back so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// Answered with 200.
+    /// The load's own calls.
+    pub calls: Calls,
+    /// Answered with a reply.
     pub succeeded: u64,
     /// Not answered, or with another status, by reason.
     pub failures: BTreeMap<String, u64>,
     /// Answers by version of cart.
     pub split: Seen,
-    /// The identities at both ends, by the Pod that was called.
-    pub proofs: BTreeMap<String, Proof>,
-    /// Hops that reached the Pod with no proof of identity, by Pod.
-    pub unproved: BTreeMap<String, u64>,
+    /// What good answers came through, by the Pod that called and the one that was called.
+    pub hops: BTreeMap<(String, String), Hops>,
+}
+
+/// Requests from one Pod to another one that were part of a good answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hops {
+    /// With both identities proven, so over mTLS.
+    pub proved: u64,
+    /// Without.
+    pub unproved: u64,
+    /// The identities, as they were proven last.
+    pub proof: Option<Proof>,
 }
 
 impl Tally {
@@ -46,9 +59,20 @@ impl Tally {
         self.failures.values().sum()
     }
 
+    /// All from one Pod to those that `is_called` names.
+    pub fn hops_between(&self, caller: &str, is_called: impl Fn(&str) -> bool) -> Hops {
+        let mut sum = Hops::default();
+        for (_, hops) in self.hops.iter().filter(|((from, to), _)| from == caller && is_called(to)) {
+            sum.proved += hops.proved;
+            sum.unproved += hops.unproved;
+            sum.proof = sum.proof.or_else(|| hops.proof.clone());
+        }
+        sum
+    }
+
     fn succeed(&mut self, reply: Reply) {
         self.succeeded += 1;
-        self.hop(reply);
+        self.hop(CLIENT.name, reply);
     }
 
     fn fail(&mut self, mut reason: String) {
@@ -58,15 +82,19 @@ impl Tally {
         *self.failures.entry(reason).or_default() += 1;
     }
 
-    fn hop(&mut self, reply: Reply) {
+    fn hop(&mut self, caller: &str, reply: Reply) {
         self.split.v1 += u64::from(reply.pod == VERSIONS[0]);
         self.split.v2 += u64::from(reply.pod == VERSIONS[1]);
-        match reply.proof {
-            Some(proof) => drop(self.proofs.insert(reply.pod, proof)),
-            None => *self.unproved.entry(reply.pod).or_default() += 1,
-        }
         for call in reply.calls {
-            self.hop(call);
+            self.hop(&reply.pod, call);
+        }
+        let hops = self.hops.entry((caller.to_owned(), reply.pod)).or_default();
+        match reply.proof {
+            Some(proof) => {
+                hops.proved += 1;
+                hops.proof = Some(proof);
+            }
+            None => hops.unproved += 1,
         }
     }
 }
@@ -87,7 +115,7 @@ impl Load {
 
     /// What came back so far.
     pub fn tally(&self) -> Tally {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.tally).clone()
     }
 
     /// Sends nothing more; what is on the way is dropped uncounted.
@@ -114,13 +142,20 @@ async fn run(target: SocketAddr, rate: u32, tally: Arc<Mutex<Tally>>) {
                 number += 1;
                 let beta = number.is_multiple_of(BETA_EVERY);
                 let client = client.clone();
-                requests.spawn(async move { request(&client, target, beta).await });
+                locked(&tally).calls.sent += 1;
+                let begun = Instant::now();
+                requests.spawn(async move { (begun, request(&client, target, beta).await) });
             }
             Some(ended) = requests.join_next() => {
-                let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut tally = locked(&tally);
                 match ended {
-                    Ok(Ok(reply)) => tally.succeed(reply),
-                    Ok(Err(reason)) => tally.fail(reason),
+                    Ok((begun, answer)) => {
+                        tally.calls.end(begun, answer.is_ok());
+                        match answer {
+                            Ok(reply) => tally.succeed(reply),
+                            Err(reason) => tally.fail(reason),
+                        }
+                    }
                     Err(error) => tally.fail(error.to_string()),
                 }
             }
@@ -129,13 +164,19 @@ async fn run(target: SocketAddr, rate: u32, tally: Arc<Mutex<Tally>>) {
 }
 
 async fn request(client: &HttpClient, target: SocketAddr, beta: bool) -> Result<Reply, String> {
-    let header = beta.then_some((BETA_HEADER, HeaderValue::from_static("yes")));
-    let (status, body) = client.get(target, "/", header).await.map_err(|error| format!("{error:#}"))?;
+    let caller = (CALLER_HEADER, HeaderValue::from_static(CLIENT.name));
+    let headers = [caller, (BETA_HEADER, HeaderValue::from_static("yes"))];
+    let headers = if beta { &headers[..] } else { &headers[..1] };
+    let (status, body) = client.get(target, "/", headers).await.map_err(|error| format!("{error:#}"))?;
     let text = String::from_utf8_lossy(&body);
     if status != StatusCode::OK {
         return Err(format!("{} {}", status.as_u16(), text.trim()));
     }
     serde_json::from_slice(&body).map_err(|error| format!("200 with a body that is no reply: {error}"))
+}
+
+fn locked(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -155,8 +196,9 @@ mod tests {
         tally.fail("502 catalog: 503".to_owned());
         assert_eq!((tally.succeeded, tally.failed()), (1, 1));
         assert_eq!(tally.split, Seen { v1: 0, v2: 1 });
-        assert_eq!(tally.proofs.keys().collect::<Vec<_>>(), ["cart-v2", "web-1"]);
-        assert_eq!(tally.unproved, BTreeMap::from([("catalog-1".to_owned(), 1)]));
+        let hops = |caller: &str, callee: &str| tally.hops[&(caller.to_owned(), callee.to_owned())].clone();
+        assert_eq!((hops("client", "web-1").proved, hops("web-1", "cart-v2").proved), (1, 1));
+        assert_eq!(hops("web-1", "catalog-1"), Hops { unproved: 1, ..Hops::default() });
     }
 
     #[tokio::test]

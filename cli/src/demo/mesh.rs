@@ -1,32 +1,61 @@
 //! The objects of the demo mesh, and who runs where.
 
 use std::{
-    fs, io,
+    collections::BTreeMap,
+    fmt, fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
+use clap::ValueEnum;
+use saphyr::{LoadableYamlNode, Yaml};
 
 /// The file whose edit moves the split.
 pub const ROUTE_FILE: &str = "cart-route.yaml";
 /// The namespace of the demo.
 pub const NAMESPACE: &str = "shop";
 
+/// The service that the route of [`ROUTE_FILE`] splits.
+pub const VERSIONED: &str = "cart";
+
 const FILES: [(&str, &str); 6] = [
     ("namespace.yaml", include_str!("mesh/namespace.yaml")),
     ("services.yaml", include_str!("mesh/services.yaml")),
-    ("pods.yaml", include_str!("mesh/pods.yaml")),
+    (PODS_FILE, include_str!("mesh/pods.yaml")),
     (ROUTE_FILE, include_str!("mesh/cart-route.yaml")),
     ("catalog-policy.yaml", include_str!("mesh/catalog-policy.yaml")),
     ("peer-policy.yaml", include_str!("mesh/peer-policy.yaml")),
 ];
+const PODS_FILE: &str = "pods.yaml";
+const KIND_ANNOTATION: &str = "byrnie.io/proxy";
 const WRITTEN_NET: &str = "127.0.1.";
 const ADMIN: u16 = 15000;
 const INBOUND: u16 = 15080;
 const APPLICATION: u16 = 15081;
 const UPSTREAMS: [u16; 2] = [15101, 15102];
 const CONTROL_PLANE: u8 = 1;
+
+/// A kind of sidecar, as the annotation `byrnie.io/proxy` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Byrnie's own.
+    Micro,
+    /// Envoy.
+    Envoy,
+}
+
+/// Which sidecars the Pods have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Choice {
+    /// What each Pod's annotation says: some of both kinds.
+    #[default]
+    Mixed,
+    /// Micro-proxies; Envoy is not needed.
+    Micro,
+    /// Envoys.
+    Envoy,
+}
 
 /// A Pod of the demo, as the objects describe it.
 #[derive(Clone, Copy, Debug)]
@@ -44,17 +73,49 @@ const fn pod(name: &'static str, host: u8, calls: &'static [&'static str]) -> Po
 }
 
 impl Pod {
+    /// The services that its application calls.
+    pub fn calls(self) -> &'static [&'static str] {
+        self.calls
+    }
+
     /// Whether its application calls others.
     pub fn calls_others(self) -> bool {
         !self.calls.is_empty()
+    }
+
+    /// Whether its application calls this service, or a version of it.
+    pub fn does_call(self, service: &str) -> bool {
+        self.calls.iter().any(|called| is_of(service, called))
+    }
+}
+
+/// Whether a Pod or a version belongs to a service: `cart-v1` to `cart`.
+pub fn is_of(name: &str, service: &str) -> bool {
+    name.strip_prefix(service).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+impl Kind {
+    /// `micro`, `envoy`
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Micro => "micro",
+            Self::Envoy => "envoy",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 
 /// Where the load comes from: a sidecar, and the demo itself as its application.
 pub const CLIENT: Pod = pod("client", 10, &["web"]);
 /// The Pods with an application of their own; who calls others stands first.
-pub const APPLICATIONS: [Pod; 6] = [
+pub const APPLICATIONS: [Pod; 7] = [
     pod("web-1", 20, &["cart", "catalog"]),
+    pod("web-2", 21, &["cart", "catalog"]),
     pod("cart-v1", 30, &[]),
     pod("cart-v2", 31, &[]),
     pod("catalog-1", 40, &[]),
@@ -145,13 +206,14 @@ pub struct Objects {
     pub path: PathBuf,
     /// The addresses that the objects speak of.
     pub net: Net,
+    choice: Choice,
     _temporary: Option<tempfile::TempDir>,
 }
 
 impl Objects {
     /// Writes the objects to a new temporary directory, or to `directory`, where they stay. What `directory` already
-    /// holds is used as it is.
-    pub fn prepare(directory: Option<&Path>) -> anyhow::Result<Self> {
+    /// holds is used as it is, whatever sidecars its Pods ask for.
+    pub fn prepare(directory: Option<&Path>, choice: Choice) -> anyhow::Result<Self> {
         let (path, temporary) = match directory {
             Some(path) => (path.to_owned(), None),
             None => {
@@ -169,11 +231,30 @@ impl Objects {
             })?,
             None => {
                 let net = Net::free()?;
-                write(&path, &net).with_context(|| format!("{} cannot be written", path.display()))?;
+                write(&path, &net, choice).with_context(|| format!("{} cannot be written", path.display()))?;
                 net
             }
         };
-        Ok(Self { path, net, _temporary: temporary })
+        Ok(Self { path, net, choice, _temporary: temporary })
+    }
+
+    /// Which sidecar each Pod has. One whose Pod does not say is a micro-proxy.
+    pub fn kinds(&self) -> anyhow::Result<BTreeMap<&'static str, Kind>> {
+        let text = self.read(PODS_FILE).with_context(|| format!("{PODS_FILE} is gone"))?;
+        let documents = Yaml::load_from_str(&text).with_context(|| format!("{PODS_FILE} cannot be read"))?;
+        let kind_of = |pod: Pod| {
+            let mut metadata = documents.iter().filter_map(|document| document.as_mapping_get("metadata"));
+            let metadata = metadata.find(|metadata| text_at(metadata, "name") == Some(pod.name));
+            let annotations = metadata.and_then(|metadata| metadata.as_mapping_get("annotations"));
+            match (self.choice, annotations.and_then(|annotations| text_at(annotations, KIND_ANNOTATION))) {
+                (Choice::Micro, _) | (Choice::Mixed, None | Some("micro")) => Ok((pod.name, Kind::Micro)),
+                (Choice::Envoy, _) | (Choice::Mixed, Some("envoy")) => Ok((pod.name, Kind::Envoy)),
+                (Choice::Mixed, Some(other)) => {
+                    bail!("{PODS_FILE}: {KIND_ANNOTATION} of {} is {other:?}: micro and envoy are accepted", pod.name)
+                }
+            }
+        };
+        APPLICATIONS.into_iter().chain([CLIENT]).map(kind_of).collect()
     }
 
     /// The text of one of its files; none where it is gone.
@@ -181,9 +262,12 @@ impl Objects {
         fs::read_to_string(self.path.join(file)).ok()
     }
 
-    /// The files that are no longer what the demo writes: edited, removed, added.
+    /// The files that are no longer what the demo writes, whatever the sidecars: edited, removed, added.
     pub fn edited(&self) -> Vec<String> {
-        let changed = FILES.iter().filter(|(name, text)| self.read(name) != Some(localized(text, &self.net)));
+        let ours = |text: &str| localized(text, &self.net, Choice::Mixed);
+        let changed = FILES
+            .iter()
+            .filter(|(name, text)| self.read(name).map(|now| without_kinds(&now)) != Some(without_kinds(&ours(text))));
         let mut edited: Vec<String> = changed.map(|(name, _)| (*name).to_owned()).collect();
         let is_ours = |name: &String| FILES.iter().any(|(ours, _)| ours == name);
         edited.extend(self.files().unwrap_or_default().into_iter().filter(|name| !is_ours(name)));
@@ -197,17 +281,29 @@ impl Objects {
     }
 }
 
-fn write(path: &Path, net: &Net) -> io::Result<()> {
-    FILES.iter().try_for_each(|(name, text)| fs::write(path.join(name), localized(text, net)))
+fn write(path: &Path, net: &Net, choice: Choice) -> io::Result<()> {
+    FILES.iter().try_for_each(|(name, text)| fs::write(path.join(name), localized(text, net, choice)))
 }
 
-fn localized(text: &str, net: &Net) -> String {
-    text.replace(WRITTEN_NET, &net.prefix())
+fn localized(text: &str, net: &Net, choice: Choice) -> String {
+    let text = text.replace(WRITTEN_NET, &net.prefix());
+    let (Choice::Micro | Choice::Envoy) = choice else { return text };
+    let (kind, other) = if choice == Choice::Micro { (Kind::Micro, Kind::Envoy) } else { (Kind::Envoy, Kind::Micro) };
+    text.replace(&format!("{KIND_ANNOTATION}: {other}\n"), &format!("{KIND_ANNOTATION}: {kind}\n"))
+}
+
+fn without_kinds(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with(&format!("{KIND_ANNOTATION}: ")));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+fn text_at<'a>(mapping: &'a Yaml<'_>, key: &str) -> Option<&'a str> {
+    mapping.as_mapping_get(key)?.as_str()
 }
 
 /// The block of addresses that the Pods of an earlier demo have.
 fn written_block(path: &Path) -> anyhow::Result<u8> {
-    let file = path.join("pods.yaml");
+    let file = path.join(PODS_FILE);
     let foreign =
         || format!("{} is not empty and holds no demo: an empty or a new directory is accepted", path.display());
     let text = fs::read_to_string(&file).with_context(foreign)?;
@@ -224,7 +320,8 @@ mod tests {
 
     #[test]
     fn two_demos_at_once_have_different_addresses_and_say_so_in_their_objects() {
-        let (first, second) = (Objects::prepare(None).unwrap(), Objects::prepare(None).unwrap());
+        let (first, second) =
+            (Objects::prepare(None, Choice::Mixed).unwrap(), Objects::prepare(None, Choice::Mixed).unwrap());
         assert_ne!(first.net.xds(), second.net.xds());
         let pods = second.read("pods.yaml").unwrap();
         assert!(pods.contains(&format!("byrnie.io/upstreams: \"{}=web.shop:80\"", second.net.calls(CLIENT)[0].1)));
@@ -233,7 +330,7 @@ mod tests {
 
     #[test]
     fn every_pod_that_runs_is_described_and_called_where_it_listens() {
-        let objects = Objects::prepare(None).unwrap();
+        let objects = Objects::prepare(None, Choice::Mixed).unwrap();
         let (pods, net) = (objects.read("pods.yaml").unwrap(), &objects.net);
         for pod in APPLICATIONS {
             assert!(pods.contains(&format!("name: {}\n", pod.name)), "{}", pod.name);
@@ -248,28 +345,28 @@ mod tests {
 
     #[test]
     fn the_control_plane_finds_nothing_to_complain_of_in_the_objects() {
-        let objects = Objects::prepare(None).unwrap();
+        let objects = Objects::prepare(None, Choice::Mixed).unwrap();
         let batch = byrnie_source::read_once(&objects.path).unwrap();
         let (world, _) = byrnie_model::World::default().apply(batch.updates);
         let findings = byrnie_control_plane::findings::all(&world, &batch.findings);
         assert!(findings.is_empty(), "{findings:#?}");
-        assert_eq!((world.services().count(), world.routes().count(), world.workloads().count()), (5, 1, 7));
+        assert_eq!((world.services().count(), world.routes().count(), world.workloads().count()), (5, 1, 8));
     }
 
     #[test]
     fn a_directory_with_objects_is_used_as_it_is_and_an_edit_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mesh");
-        let objects = Objects::prepare(Some(&path)).unwrap();
+        let objects = Objects::prepare(Some(&path), Choice::Mixed).unwrap();
         let address = objects.net.xds();
         assert_eq!(objects.edited(), Vec::<String>::new());
         drop(objects);
         fs::write(path.join(ROUTE_FILE), "mine").unwrap();
         fs::write(path.join("more.yaml"), "").unwrap();
-        let again = Objects::prepare(Some(&path)).unwrap();
+        let again = Objects::prepare(Some(&path), Choice::Mixed).unwrap();
         assert_eq!((again.net.xds(), again.read(ROUTE_FILE).as_deref()), (address, Some("mine")));
         assert_eq!(again.edited(), [ROUTE_FILE, "more.yaml"]);
-        let busy = format!("{:#}", Objects::prepare(Some(&path)).err().unwrap());
+        let busy = format!("{:#}", Objects::prepare(Some(&path), Choice::Mixed).err().unwrap());
         assert!(busy.contains("another demo"), "{busy}");
     }
 
@@ -277,8 +374,44 @@ mod tests {
     fn a_directory_of_something_else_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("thesis.txt"), "").unwrap();
-        let error = format!("{:#}", Objects::prepare(Some(directory.path())).err().unwrap());
+        let error = format!("{:#}", Objects::prepare(Some(directory.path()), Choice::Mixed).err().unwrap());
         assert!(error.contains("holds no demo"), "{error}");
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_mixed_demo_has_every_combination_of_sidecars_and_the_others_one() {
+        let combinations = |choice| {
+            let kinds = Objects::prepare(None, choice).unwrap().kinds().unwrap();
+            let pairs = APPLICATIONS.into_iter().chain([CLIENT]).flat_map(|caller| {
+                let called = APPLICATIONS.into_iter().filter(move |callee| caller.does_call(callee.name));
+                called.map(move |callee| (caller.name, callee.name))
+            });
+            pairs.map(|(caller, callee)| (kinds[caller], kinds[callee])).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(combinations(Choice::Mixed).len(), 4);
+        assert_eq!(combinations(Choice::Micro), [(Kind::Micro, Kind::Micro)].into());
+        assert_eq!(combinations(Choice::Envoy), [(Kind::Envoy, Kind::Envoy)].into());
+    }
+
+    #[test]
+    fn what_was_written_for_one_kind_can_run_with_another_and_is_no_edit() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mesh");
+        let written = Objects::prepare(Some(&path), Choice::Micro).unwrap();
+        assert!(!written.read(PODS_FILE).unwrap().contains("byrnie.io/proxy: envoy"));
+        assert_eq!(written.edited(), Vec::<String>::new());
+        drop(written);
+        let again = Objects::prepare(Some(&path), Choice::Envoy).unwrap();
+        assert!(again.kinds().unwrap().values().all(|kind| *kind == Kind::Envoy));
+        assert_eq!(again.edited(), Vec::<String>::new());
+        drop(again);
+        let pods = fs::read_to_string(path.join(PODS_FILE)).unwrap();
+        fs::write(path.join(PODS_FILE), pods.replacen("proxy: micro", "proxy: nginx", 1)).unwrap();
+        let error = Objects::prepare(Some(&path), Choice::Mixed).unwrap().kinds().unwrap_err().to_string();
+        assert!(
+            error.contains("client") && error.contains("\"nginx\"") && error.contains("micro and envoy"),
+            "{error}"
+        );
     }
 }

@@ -1,10 +1,16 @@
 //! `byrnie demo`: a small mesh of real processes on this machine, with traffic, watched in the terminal.
 //!
 //! The floors: `run` here; [`watch`] over the running whole; [`fleet`] starts it; [`sidecar`], [`process`], [`load`],
-//! [`apps`] are its parts; [`board`] is the picture that [`view`] draws on [`screen`] and [`summary`] judges.
+//! [`apps`] are its parts, [`counts`], [`endpoints`], [`standing`] what these tell; [`board`] is the picture that [`view`]
+//! draws on [`screen`] and [`summary`] judges.
+//!
+//! What is shown of traffic comes from the applications and from the identities in what they received: no sidecar is
+//! asked how well it did.
 
 mod apps;
 mod board;
+mod counts;
+mod endpoints;
 mod envoy;
 mod events;
 mod faults;
@@ -12,11 +18,12 @@ mod fleet;
 mod http_client;
 mod load;
 mod mesh;
+mod micro;
 mod process;
 mod screen;
 mod sidecar;
 mod split;
-mod stats;
+mod standing;
 mod summary;
 mod view;
 mod watch;
@@ -38,7 +45,7 @@ use tokio::{
 use self::{
     fleet::Fleet,
     load::Load,
-    mesh::{CLIENT, Objects, ROUTE_FILE},
+    mesh::{CLIENT, Choice, Kind, Objects, ROUTE_FILE},
     screen::Screen,
     summary::Facts,
     watch::{EndedBy, Output, Watch},
@@ -54,6 +61,9 @@ pub struct Args {
     /// to a temporary directory, which is removed at the end.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Which sidecars the Pods have; `micro` needs no Envoy.
+    #[arg(long, value_enum, default_value_t, value_name = "KIND")]
+    proxy: Choice,
     /// Requests a second.
     #[arg(long, value_name = "NUMBER", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=2000))]
     rate: u32,
@@ -63,16 +73,18 @@ pub struct Args {
 }
 
 /// `byrnie demo-app`: what the demo's own processes run; not for people.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub struct AppArgs {
     #[command(subcommand)]
     role: Role,
 }
 
-#[derive(Clone, Debug, clap::Subcommand)]
+#[derive(Debug, clap::Subcommand)]
 enum Role {
     /// Be one of the applications.
     Serve(apps::Application),
+    /// Be the micro-proxy.
+    Proxy(byrnie_proxy::settings::Arguments),
     /// Run a program that ends with the demo.
     Tied(process::Tied),
 }
@@ -91,7 +103,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let owner_only = std::fs::Permissions::from_mode(0o700);
     let private = tempfile::Builder::new().prefix("byrnie-demo-state-").permissions(owner_only).tempdir();
     let private = private.context("no temporary directory could be made")?;
-    let objects = Objects::prepare(args.dir.as_deref())?;
+    let objects = Objects::prepare(args.dir.as_deref(), args.proxy)?;
     let mut fleet = Fleet::new(private.path());
     let played = play(&args, &objects, &mut fleet, private.path()).await;
     fleet.stop().await;
@@ -117,9 +129,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs one of the demo's own processes.
-pub async fn app(args: AppArgs) -> anyhow::Result<()> {
+pub fn app(args: AppArgs) -> anyhow::Result<()> {
     match args.role {
-        Role::Serve(application) => application.serve().await,
+        Role::Serve(application) => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(application.serve())
+        }
+        Role::Proxy(arguments) => micro::run(arguments),
         Role::Tied(tied) => tied.run(),
     }
 }
@@ -155,7 +171,8 @@ async fn play(args: &Args, objects: &Objects, fleet: &mut Fleet, private: &std::
 }
 
 async fn start(objects: &Objects, fleet: &mut Fleet, private: &std::path::Path) -> anyhow::Result<()> {
-    let envoy = envoy::find(private).await?;
+    let kinds = objects.kinds()?;
+    let envoy = if kinds.values().any(|kind| *kind == Kind::Envoy) { Some(envoy::find(private).await?) } else { None };
     say(&format!("the mesh is in {}", objects.path.display()))?;
     say(&format!("  edit {}/{ROUTE_FILE} and watch", objects.path.display()))?;
     say("starting the control plane")?;
@@ -163,7 +180,7 @@ async fn start(objects: &Objects, fleet: &mut Fleet, private: &std::path::Path) 
     say(&format!("  ask it: byrnie proxy-status --admin-address {}", objects.net.control_plane_admin()))?;
     say("starting the applications and their sidecars")?;
     fleet.start_applications(objects)?;
-    fleet.start_sidecars(&envoy, objects).await?;
+    fleet.start_sidecars(envoy.as_deref(), &kinds, objects).await?;
     say("all sidecars are ready, traffic flows")
 }
 

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, fmt::Write, time::Duration};
 
 use super::{
-    board::Board,
+    board::{Board, Edge},
+    counts::Latency,
     faults::Failing,
-    mesh::ROUTE_FILE,
+    mesh::{Kind, ROUTE_FILE},
     split::{Seen, Wanted},
     view::{clock, millis},
 };
@@ -13,6 +14,8 @@ use super::{
 const LEAST_SUCCESS: f64 = 99.0;
 /// The first burst of failures is over by then, and catalog-3 had its third of the requests.
 const FAILURES_ARE_DUE: (Duration, u64) = (Duration::from_secs(8), 100);
+/// By then every combination of sidecars had its share: the rarest is one in ten.
+const FLOWS_ARE_DUE: u64 = 100;
 /// As catalog-policy.yaml says.
 const ERRORS_UNTIL_EJECTED: u64 = 3;
 
@@ -23,8 +26,6 @@ pub struct Facts {
     pub board: Board,
     /// Failed requests of the load by reason.
     pub failures: BTreeMap<String, u64>,
-    /// Hops without a proof of identity, by Pod.
-    pub unproved: BTreeMap<String, u64>,
     /// Answers of the two versions since the route was last edited.
     pub split: Seen,
     /// The split that the route asks for, where it is one.
@@ -52,6 +53,7 @@ impl Facts {
             findings.push(format!("{success:.2} % of {sum} requests succeeded, {LEAST_SUCCESS} % were wanted"));
         }
         findings.extend(self.plain_text());
+        findings.extend(self.silent_flows());
         findings.extend(self.split_finding());
         findings.extend(self.resilience());
         let (answering, all) = self.board.sidecars;
@@ -65,23 +67,27 @@ impl Facts {
     pub fn text(&self) -> String {
         let mut text = String::new();
         let (succeeded, failed) = self.board.load;
+        let kind =
+            |pod: &str| self.board.kinds.iter().find(|(name, _)| *name == pod).map_or("", |(_, kind)| kind.name());
         let rows = self.board.edges.iter().map(|edge| {
-            let latency = |value: fn(&super::stats::Latency) -> f64| millis(edge.overall.as_ref().map(value));
+            let latency = |value: fn(&Latency) -> f64| millis(edge.overall.as_ref().map(value));
             [
-                format!("{} -> {}", edge.caller, edge.callee),
+                format!("{} ({}) -> {}", edge.caller, kind(edge.caller), edge.callee),
                 edge.answered.to_string(),
                 edge.retries.to_string(),
                 edge.ejections.to_string(),
                 latency(|latency| latency.p50),
                 latency(|latency| latency.p99),
-                if edge.handshakes > 0 { "yes" } else { "NO" }.to_owned(),
+                if edge.is_proved() { "yes" } else { "NO" }.to_owned(),
             ]
         });
         let heading = ["calls", "answered", "retries", "ejections", "p50", "p99", "mTLS"].map(str::to_owned);
         for [name, cells @ ..] in std::iter::once(heading).chain(rows) {
             let cells: String = cells.iter().map(|cell| format!("{cell:>10}")).collect();
-            push(&mut text, &format!("{name:<24}{cells}"));
+            push(&mut text, &format!("{name:<26}{cells}"));
         }
+        push(&mut text, "");
+        self.push_flows(&mut text);
         push(
             &mut text,
             &format!("\n{} of traffic: {succeeded} requests succeeded, {failed} failed", clock(self.board.elapsed)),
@@ -109,11 +115,39 @@ impl Facts {
         self.edited.is_empty() && self.wanted.is_some()
     }
 
+    fn push_flows(&self, text: &mut String) {
+        for kind in [Kind::Micro, Kind::Envoy] {
+            let pods: Vec<_> = self.board.kinds.iter().filter(|(_, of)| *of == kind).map(|(pod, _)| *pod).collect();
+            if !pods.is_empty() {
+                push(text, &format!("{kind:<6}is the sidecar of {}", pods.join(", ")));
+            }
+        }
+        let seconds = self.board.elapsed.as_secs_f64();
+        for ((from, to), flow) in &self.board.flows {
+            let rate = if seconds > 0.0 { flow.total as f64 / seconds } else { 0.0 };
+            push(text, &format!("{from:<6}-> {to:<6}{:>8} requests over mTLS, {rate:.1} a second", flow.total));
+        }
+    }
+
     fn plain_text(&self) -> Vec<String> {
-        let unproved = self.unproved.iter().map(|(pod, count)| format!("{count} requests reached {pod} in plain text"));
-        let silent = self.board.edges.iter().filter(|edge| edge.handshakes == 0);
-        let silent = silent.map(|edge| format!("{} calls {} with no mTLS handshake", edge.caller, edge.callee));
-        unproved.chain(silent).collect()
+        let finding = |edge: &Edge| match (edge.hops.unproved, edge.hops.proved) {
+            (0, 0) if edge.answered >= FLOWS_ARE_DUE => {
+                Some(format!("no call of {} to {} was proven", edge.caller, edge.callee))
+            }
+            (0, _) => None,
+            (count, _) => Some(format!("{count} requests of {} reached {} in plain text", edge.caller, edge.callee)),
+        };
+        self.board.edges.iter().filter_map(finding).collect()
+    }
+
+    fn silent_flows(&self) -> Vec<String> {
+        let due = self.board.load.0 >= FLOWS_ARE_DUE && self.edited.is_empty();
+        let silent = self.board.flows.iter().filter(|(_, flow)| due && flow.total == 0);
+        silent
+            .map(|((from, to), _)| {
+                format!("no request went over mTLS from a sidecar of kind {from} to one of kind {to}")
+            })
+            .collect()
     }
 
     fn split_finding(&self) -> Option<String> {
@@ -133,17 +167,21 @@ impl Facts {
             return Vec::new();
         }
         let mut findings = Vec::new();
-        let count = |count: fn(&super::board::Edge) -> u64| self.board.edges.iter().map(count).sum::<u64>();
-        let Failing { sum: failed, longest_series } = self.failing;
+        let Failing { sum: failed, longest_series } = &self.failing;
         let (after, requests) = FAILURES_ARE_DUE;
-        if failed == 0 && self.board.elapsed >= after && self.board.load.0 >= requests {
+        if *failed == 0 && self.board.elapsed >= after && self.board.load.0 >= requests {
             findings.push("catalog-3 failed no request, so it got none while it was failing".to_owned());
         }
-        if failed > 0 && count(|edge| edge.retries) == 0 {
+        if *failed > 0 && self.board.edges.iter().all(|edge| edge.retries == 0) {
             findings.push(format!("catalog-3 failed {failed} requests and none was tried again"));
         }
-        if longest_series >= ERRORS_UNTIL_EJECTED && count(|edge| edge.ejections) == 0 {
-            findings.push(format!("catalog-3 failed {longest_series} requests in a row and was never ejected"));
+        for (caller, series) in longest_series {
+            let ejected = self.board.edges.iter().any(|edge| edge.caller == caller && edge.ejections > 0);
+            if *series >= ERRORS_UNTIL_EJECTED && !ejected {
+                findings.push(format!(
+                    "catalog-3 failed {series} requests of {caller} in a row, whose sidecar was never seen to eject it"
+                ));
+            }
         }
         findings
     }
@@ -156,34 +194,36 @@ fn push(text: &mut String, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::board::Edge;
+    use crate::demo::{board::Flow, load::Hops};
 
     fn good() -> Facts {
-        let edge = |caller, callee: &str, retries, ejections| Edge {
+        let edge = |caller, callee, retries, ejections| Edge {
             caller,
-            callee: callee.to_owned(),
+            callee,
             per_second: 40.0,
             success: Some(100.0),
             answered: 800,
             retries,
-            handshakes: 1,
             ejections,
             recent: None,
             overall: None,
-            proof: None,
+            hops: Hops { proved: 800, ..Hops::default() },
         };
         let edges = vec![edge("client", "web", 0, 0), edge("web-1", "catalog", 23, 3)];
+        let flow = Flow { total: 400, per_second: 20.0 };
         Facts {
             board: Board {
                 load: (800, 0),
                 edges,
-                sidecars: (7, 7),
+                kinds: vec![("client", Kind::Micro), ("web-1", Kind::Envoy)],
+                flows: [((Kind::Micro, Kind::Envoy), flow), ((Kind::Envoy, Kind::Envoy), flow)].into(),
+                sidecars: (8, 8),
                 elapsed: Duration::from_secs(20),
                 ..Board::default()
             },
             split: Seen { v1: 715, v2: 85 },
             wanted: Wanted::read(include_str!("mesh/cart-route.yaml")),
-            failing: Failing { sum: 30, longest_series: 3 },
+            failing: Failing { sum: 30, longest_series: [("web-1".to_owned(), 3)].into() },
             ..Facts::default()
         }
     }
@@ -205,17 +245,34 @@ mod tests {
     fn each_way_to_fail_is_a_finding_that_says_which() {
         assert!(only_finding(|facts| facts.board.load = (780, 20)).contains("97.50 % of 800"));
         assert!(only_finding(|facts| facts.board.load = (0, 0)).contains("no request"));
-        assert!(only_finding(|facts| facts.board.edges[0].handshakes = 0).contains("client calls web with no mTLS"));
+        assert!(only_finding(|facts| facts.board.edges[0].hops.proved = 0).contains("no call of client to web"));
         assert!(
-            only_finding(|facts| facts.unproved = [("cart-v1".into(), 3)].into())
-                .contains("3 requests reached cart-v1")
+            only_finding(|facts| facts.board.edges[1].hops.unproved = 3)
+                .contains("3 requests of web-1 reached catalog")
         );
+        let silent = only_finding(|facts| {
+            facts.board.flows.insert((Kind::Micro, Kind::Envoy), Flow::default());
+        });
+        assert!(silent.contains("from a sidecar of kind micro to one of kind envoy"), "{silent}");
         assert!(only_finding(|facts| facts.split = Seen { v1: 400, v2: 400 }).contains("50.0/50.0 over 800"));
         assert!(only_finding(|facts| facts.board.edges[1].retries = 0).contains("none was tried again"));
-        assert!(only_finding(|facts| facts.board.edges[1].ejections = 0).contains("never ejected"));
+        assert!(only_finding(|facts| facts.board.edges[1].ejections = 0).contains("never seen to eject"));
         assert!(only_finding(|facts| facts.failing = Failing::default()).contains("failed no request"));
         assert!(only_finding(|facts| facts.ended.push("sidecar of web-1 ended".into())).contains("web-1"));
-        assert!(only_finding(|facts| facts.board.sidecars = (6, 7)).contains("only 6 of 7"));
+        assert!(only_finding(|facts| facts.board.sidecars = (6, 8)).contains("only 6 of 8"));
+    }
+
+    #[test]
+    fn the_summary_names_the_kinds_and_what_flows_between_them() {
+        let text = good().text();
+        for line in [
+            "web-1 (envoy) -> catalog         800        23         3",
+            "micro is the sidecar of client",
+            "envoy is the sidecar of web-1",
+            "micro -> envoy      400 requests over mTLS, 20.0 a second",
+        ] {
+            assert!(text.contains(line), "{line:?} is not in {text}");
+        }
     }
 
     #[test]
@@ -232,7 +289,7 @@ mod tests {
     #[test]
     fn nothing_is_asked_of_a_backend_that_had_no_time_to_fail() {
         let mut facts = good();
-        facts.failing = Failing { sum: 2, longest_series: 2 };
+        facts.failing = Failing { sum: 2, longest_series: [("web-1".to_owned(), 2)].into() };
         facts.board.edges[1].ejections = 0;
         assert_eq!(facts.findings(), Vec::<String>::new());
         facts.failing = Failing::default();

@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     apps::Proof,
     board::{Board, Edge, Endpoint},
-    mesh::{CLIENT, ROUTE_FILE},
+    counts::Latency,
+    endpoints::Health,
+    mesh::{CLIENT, Kind, ROUTE_FILE, VERSIONED},
     split::{Seen, Wanted},
-    stats::{Health, Latency},
 };
 
 const BAR: usize = 24;
@@ -55,6 +56,8 @@ pub fn lines(board: &Board, directory: &str, events: &[&str], rows: usize) -> Ve
     let blank = Line::default;
     let mut lines = vec![title(board), invitation(directory), blank(), heading()];
     lines.extend(board.edges.iter().map(edge));
+    lines.push(blank());
+    lines.extend(sidecars(board));
     lines.extend([blank(), split(board.split, board.wanted), blank()]);
     lines.extend(endpoints(board));
     lines.extend([blank(), Line::default().with(Ink::Bold, "IDENTITIES, as the sidecars proved them, spiffe://")]);
@@ -74,8 +77,8 @@ pub fn plain(board: &Board) -> String {
     let retries: u64 = board.edges.iter().map(|edge| edge.retries).sum();
     let split = board.split.percent().map_or("-".to_owned(), |[v1, v2]| format!("{v1:.0}/{v2:.0}"));
     let out = board.endpoints.iter().filter(|endpoint| endpoint.health != Health::Healthy);
-    let out: Vec<_> = out.map(|endpoint| endpoint.name.as_str()).collect();
-    let out = if out.is_empty() { "none".to_owned() } else { out.join(",") };
+    let out: Vec<_> = out.map(|endpoint| format!("{} of {}", endpoint.name, endpoint.caller)).collect();
+    let out = if out.is_empty() { "none".to_owned() } else { out.join(", ") };
     format!(
         "{:>5}  {rate:5.1} req/s  ok {succeeded}  failed {failed}  retries {retries}  p50/p99 {}/{}  cart v1/v2 {split}  out of use: {out}",
         clock(board.elapsed),
@@ -118,7 +121,7 @@ fn edge(edge: &Edge) -> Line {
         Some(_) => Ink::Green,
         None => Ink::Dim,
     };
-    let (tls_ink, tls) = if edge.handshakes > 0 { (Ink::Green, "yes") } else { (Ink::Red, "NO") };
+    let (tls_ink, tls) = if edge.is_proved() { (Ink::Green, "yes") } else { (Ink::Red, "NO") };
     Line::default()
         .with(Ink::Plain, format!("{:<20}{:>8.1}{:>8}", name(edge), edge.per_second, edge.answered))
         .with(ink, format!("{success:>10}"))
@@ -139,32 +142,63 @@ fn split(seen: Seen, wanted: Option<Wanted>) -> Line {
         .with(Ink::Dim, wanted.map_or(String::new(), |[v1, v2]| format!("wanted {v1:.0}/{v2:.0}")))
 }
 
-/// Services of several endpoints, and those with an endpoint that is out of use.
-fn endpoints(board: &Board) -> Vec<Line> {
-    let mut services: BTreeMap<&str, Vec<&Endpoint>> = BTreeMap::new();
-    for endpoint in &board.endpoints {
-        services.entry(&endpoint.service).or_default().push(endpoint);
-    }
-    services.retain(|_, endpoints| endpoints.len() > 1 || endpoints.iter().any(|one| one.health != Health::Healthy));
-    let mut lines = vec![Line::default().with(Ink::Bold, "ENDPOINTS")];
-    for (service, endpoints) in services {
-        let mut line = Line::default().with(Ink::Plain, format!("{service:<10}"));
-        for endpoint in endpoints {
-            let (ink, mark) = match endpoint.health {
-                Health::Healthy => (Ink::Green, "ok"),
-                Health::Ejected => (Ink::Red, "EJECTED"),
-                Health::Unhealthy => (Ink::Red, "UNHEALTHY"),
+/// Which Pods have which kind, and what flows from each kind to each over mTLS.
+fn sidecars(board: &Board) -> Vec<Line> {
+    let mut pods: BTreeMap<Kind, Vec<&str>> = BTreeMap::new();
+    board.kinds.iter().for_each(|(pod, kind)| pods.entry(*kind).or_default().push(pod));
+    let pods: BTreeMap<Kind, String> = pods.into_iter().map(|(kind, pods)| (kind, pods.join(" "))).collect();
+    let heading = "SIDECARS, req/s over mTLS";
+    let width = pods.values().map(|pods| 7 + pods.len()).max().unwrap_or_default().max(heading.len());
+    let columns: String = pods.keys().map(|kind| format!("{:>9}", format!("to {kind}"))).collect();
+    let mut lines = vec![Line::default().with(Ink::Bold, format!("{heading:<width$}{columns}"))];
+    for (from, names) in &pods {
+        let mut line = Line::default().with(Ink::Plain, format!("{:<width$}", format!("{from:<7}{names}")));
+        for to in pods.keys() {
+            line = match board.flows.get(&(*from, *to)) {
+                Some(flow) if flow.total > 0 => line.with(Ink::Green, format!("{:>9.1}", flow.per_second)),
+                Some(_) => line.with(Ink::Red, format!("{:>9}", "none")),
+                None => line.with(Ink::Dim, format!("{:>9}", "-")),
             };
-            line = line.with(Ink::Plain, format!("{} ", endpoint.name)).with(ink, format!("{mark:<10}"));
         }
         lines.push(line);
     }
     lines
 }
 
-/// Each pair once: the versions of a service have one account.
+/// The endpoints among which a caller chooses, and what is out of use. Those of cart are chosen by the split.
+fn endpoints(board: &Board) -> Vec<Line> {
+    let mut groups: Vec<(&str, &str, Vec<&Endpoint>)> = Vec::new();
+    for endpoint in &board.endpoints {
+        match groups.last_mut() {
+            Some((caller, service, group)) if *caller == endpoint.caller && *service == endpoint.service => {
+                group.push(endpoint);
+            }
+            _ => groups.push((endpoint.caller, &endpoint.service, vec![endpoint])),
+        }
+    }
+    groups.retain(|(_, service, group)| {
+        (group.len() > 1 && *service != VERSIONED) || group.iter().any(|one| one.health != Health::Healthy)
+    });
+    let mut lines = vec![Line::default().with(Ink::Bold, "ENDPOINTS, as their callers see them")];
+    for (caller, service, group) in groups {
+        let mut line = Line::default().with(Ink::Plain, format!("{:<17}", format!("{caller} -> {service}")));
+        for endpoint in group {
+            let (ink, mark) = match endpoint.health {
+                Health::Healthy => (Ink::Green, "ok"),
+                Health::Ejected => (Ink::Red, "EJECTED"),
+                Health::Unhealthy => (Ink::Red, "UNHEALTHY"),
+            };
+            line = line.with(Ink::Plain, format!("  {} ", endpoint.name)).with(ink, mark);
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// Each pair once: Pods of a service have one account.
 fn identities(board: &Board) -> Vec<Line> {
-    let mut pairs: Vec<&Proof> = board.edges.iter().filter_map(|edge| edge.proof.as_ref()).collect();
+    let mut pairs: Vec<&Proof> = board.edges.iter().filter_map(|edge| edge.hops.proof.as_ref()).collect();
+    pairs.sort();
     pairs.dedup();
     pairs
         .into_iter()
@@ -188,11 +222,11 @@ fn p99(latency: Latency) -> f64 {
     latency.p99
 }
 
-/// Envoy counts whole milliseconds and estimates between them.
+/// To two digits.
 pub fn millis(value: Option<f64>) -> String {
     match value {
         None => "-".to_owned(),
-        Some(value) if value < 1.0 => "<1 ms".to_owned(),
+        Some(value) if value < 9.95 => format!("{value:.1} ms"),
         Some(value) => format!("{value:.0} ms"),
     }
 }
@@ -205,55 +239,73 @@ pub fn clock(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::demo::{board::Flow, load::Hops, mesh::APPLICATIONS};
 
     fn board() -> Board {
-        let edge = |callee: &str, handshakes, success| Edge {
+        let proof = Proof { caller: "spiffe://a".to_owned(), callee: "spiffe://b".to_owned() };
+        let edge = |callee, proved, success| Edge {
             caller: "client",
-            callee: callee.to_owned(),
+            callee,
             per_second: 40.0,
             success,
             answered: 481,
             retries: 23,
-            handshakes,
             ejections: 1,
-            recent: Some(Latency { p50: 0.0, p99: 9.4 }),
+            recent: Some(Latency { p50: 0.46, p99: 29.4 }),
             overall: None,
-            proof: Some(Proof { caller: "spiffe://a".to_owned(), callee: "spiffe://b".to_owned() }),
+            hops: Hops { proved, unproved: 0, proof: Some(proof.clone()) },
         };
-        let endpoint = |name: &str, health| Endpoint { service: "catalog".to_owned(), name: name.to_owned(), health };
+        let endpoint = |name: &str, health| {
+            let (caller, service) = ("web-1", "catalog".to_owned());
+            Endpoint { caller, service, name: name.to_owned(), health }
+        };
+        let flow = |total| Flow { total, per_second: 20.06 };
+        let (micro, envoy) = (Kind::Micro, Kind::Envoy);
         Board {
             elapsed: Duration::from_secs(75),
             load: (480, 1),
+            kinds: vec![("client", micro), ("web-1", micro), ("web-2", envoy)],
             edges: vec![edge("web", 2, Some(100.0)), edge("cart", 0, None)],
+            flows: [((micro, micro), flow(9)), ((micro, envoy), flow(0)), ((envoy, micro), flow(1))].into(),
             wanted: Wanted::read(include_str!("mesh/cart-route.yaml")),
             split: Seen { v1: 90, v2: 10 },
             endpoints: vec![endpoint("catalog-1", Health::Healthy), endpoint("catalog-3", Health::Ejected)],
-            sidecars: (7, 7),
+            sidecars: (8, 8),
         }
     }
 
     #[test]
     fn the_picture_names_all_that_the_reader_asks_for() {
-        let lines = lines(&board(), "/tmp/x", &["old", "cart-route.yaml changed"], 18);
+        let lines = lines(&board(), "/tmp/x", &["old", "cart-route.yaml changed"], 22);
         let text: Vec<String> = lines.iter().map(Line::text).collect();
         let expect = |line: &str| assert!(text.iter().any(|shown| shown == line), "{line:?} is not in {text:#?}");
-        expect("byrnie demo  1:15  7 of 7 sidecars answer  q ends");
+        expect("byrnie demo  1:15  8 of 8 sidecars answer  q ends");
         expect("edit /tmp/x/cart-route.yaml and watch");
-        expect("client -> web           40.0     481   100.0 %      23   <1 ms    9 ms  yes");
-        expect("client -> cart          40.0     481         -      23   <1 ms    9 ms  NO");
+        expect("client -> web           40.0     481   100.0 %      23  0.5 ms   29 ms  yes");
+        expect("client -> cart          40.0     481         -      23  0.5 ms   29 ms  NO");
+        expect("SIDECARS, req/s over mTLS to micro to envoy");
+        expect("micro  client web-1           20.1     none");
+        expect("envoy  web-2                  20.1        -");
         expect(&format!("SPLIT OF CART  v1  90.0 % {}  10.0 % v2  wanted 90/10", "█".repeat(BAR)));
-        expect("catalog   catalog-1 ok        catalog-3 EJECTED   ");
+        expect("web-1 -> catalog   catalog-1 ok  catalog-3 EJECTED");
         assert_eq!(text.iter().filter(|line| *line == "a -> b").count(), 1, "two edges, one pair");
         assert!(text.iter().all(|line| line.chars().count() <= 80), "80 columns hold it: {text:#?}");
         assert_eq!(text.last().unwrap(), "cart-route.yaml changed");
-        assert_eq!(text.len(), 18, "the older event gives way: {text:#?}");
+        assert_eq!(text.len(), 22, "the older event gives way: {text:#?}");
+    }
+
+    #[test]
+    fn eighty_columns_hold_the_sidecars_of_one_kind() {
+        let pods = [CLIENT].into_iter().chain(APPLICATIONS);
+        let board = Board { kinds: pods.map(|pod| (pod.name, Kind::Micro)).collect(), ..board() };
+        assert!(sidecars(&board).iter().all(|line| line.text().chars().count() <= 80));
     }
 
     #[test]
     fn without_a_terminal_the_picture_is_one_line() {
         assert_eq!(
             plain(&board()),
-            " 1:15   40.0 req/s  ok 480  failed 1  retries 46  p50/p99 <1 ms/9 ms  cart v1/v2 90/10  out of use: catalog-3"
+            " 1:15   40.0 req/s  ok 480  failed 1  retries 46  p50/p99 0.5 ms/29 ms  cart v1/v2 90/10  out of use: catalog-3 of web-1"
         );
     }
 

@@ -15,10 +15,12 @@ use tokio::{
 
 use super::{
     board::{Board, History, Sample},
+    counts::Counts,
+    endpoints::Endpoints,
     events::Events,
     fleet::Fleet,
     load::Load,
-    mesh::{Objects, ROUTE_FILE},
+    mesh::{CLIENT, Objects, ROUTE_FILE},
     screen::Screen,
     split::{Seen, Wanted},
     summary::Facts,
@@ -134,21 +136,12 @@ impl<'a> Watch<'a> {
             self.split_from = SplitFrom::Moment(Instant::now() + EDIT_SETTLES);
         }
         self.events.look_at_log();
-        let mut asked = JoinSet::new();
-        for sidecar in self.fleet.sidecars().iter().cloned() {
-            asked.spawn(async move { (sidecar.pod, sidecar.stats().await) });
-        }
-        let mut sidecars = BTreeMap::new();
-        for (pod, stats) in asked.join_all().await {
-            match stats {
-                Ok(stats) => {
-                    self.events.look_at_sidecar(pod, &stats);
-                    sidecars.insert(pod, stats);
-                }
-                Err(error) => self.events.note(format!("{error:#}")),
-            }
-        }
+        self.events.look_at_answers(self.fleet.answers(self.objects).await);
+        let endpoints = self.endpoints().await;
+        let mut counts = self.fleet.counts(self.objects).await;
         let tally = self.load.tally();
+        let calls = CLIENT.calls().iter().map(|called| ((*called).to_owned(), tally.calls.clone())).collect();
+        counts.insert(CLIENT.name, Counts { calls, ..Counts::default() });
         self.events.look_at_failures(&tally);
         if let SplitFrom::Moment(moment) = self.split_from
             && Instant::now() >= moment
@@ -156,8 +149,25 @@ impl<'a> Watch<'a> {
             self.split_from = SplitFrom::Count(tally.split);
             self.history.restart_split(tally.split);
         }
-        let sample = Sample { at: self.since.elapsed(), tally, sidecars, expected: self.fleet.sidecars().len() };
+        let kinds = self.fleet.sidecars().iter().map(|sidecar| (sidecar.pod, sidecar.kind)).collect();
+        let sample = Sample { at: self.since.elapsed(), tally, counts, endpoints, kinds };
         self.board = self.history.board(sample, self.wanted, |address| self.objects.net.pod_at(address));
+    }
+
+    /// Of the sidecars that answer.
+    async fn endpoints(&mut self) -> BTreeMap<&'static str, Endpoints> {
+        let mut asked = JoinSet::new();
+        for sidecar in self.fleet.sidecars().iter().cloned() {
+            asked.spawn(async move { (sidecar.pod, sidecar.endpoints().await) });
+        }
+        let mut endpoints = BTreeMap::new();
+        for (pod, answer) in asked.join_all().await {
+            match answer {
+                Ok(answer) => drop(endpoints.insert(pod, answer)),
+                Err(error) => self.events.note(format!("{error:#}")),
+            }
+        }
+        endpoints
     }
 
     async fn facts(self) -> Facts {
@@ -167,14 +177,14 @@ impl<'a> Watch<'a> {
             SplitFrom::Moment(_) => Seen::default(),
         };
         let ended = self.fleet.ended();
-        let failing = self.fleet.failing(self.objects).await.unwrap_or_default();
+        let counts = self.fleet.counts(self.objects).await;
+        let failing = counts.into_values().map(|counts| counts.failing).find(|failing| failing.sum > 0);
         Facts {
             board: self.board,
             failures: tally.failures,
-            unproved: tally.unproved,
             split,
             wanted: self.wanted,
-            failing,
+            failing: failing.unwrap_or_default(),
             edited: self.objects.edited().into_iter().filter(|file| file != ROUTE_FILE).collect(),
             ended,
         }
