@@ -23,12 +23,20 @@ class Crates(unittest.TestCase):
         self.assertEqual(list(deps.rule_findings("byrnie-ads", {"byrnie-snapshot", "tokio"})), [])
 
     def test_kube_stands_in_one_manifest_only(self):
-        rules = {"SEES_ONLY": {}, "NEVER_SEES": {}}
+        rules = {"SEES_ONLY": {}, "NEVER_SEES": {}, "NEVER_NAMES": {}}
         with mock.patch.multiple(deps, **rules):
-            members = [{"name": name, "dependencies": [{"name": "kube"}]} for name in ("byrnie-source", "byrnie-ca")]
+            kube = {"name": "kube", "kind": None}
+            members = [{"name": name, "dependencies": [kube]} for name in ("byrnie-source", "byrnie-ca")]
             self.assertEqual(
                 list(deps.crate_findings(members)), ["byrnie-ca depends on kube, which only byrnie-source may"]
             )
+
+    def test_a_manifest_may_name_for_tests_what_it_must_not_name_otherwise(self):
+        rules = {"SEES_ONLY": {}, "NEVER_SEES": {}, "NEVER_NAMES": {"byrnie-config": {"tokio"}}}
+        with mock.patch.multiple(deps, **rules):
+            dependencies = [{"name": "tokio", "kind": "dev"}, {"name": "tokio", "kind": None}]
+            found = list(deps.crate_findings([{"name": "byrnie-config", "dependencies": dependencies}]))
+            self.assertEqual(found, ["byrnie-config names tokio in its manifest, which it must not"])
 
     def test_a_crate_twice_needs_a_reason_and_a_reason_needs_a_crate_twice(self):
         packages = {("syn", "2.0.1"), ("syn", "3.0.0"), ("rand", "0.9.0"), ("rand", "0.10.0"), ("base64", "0.22.1")}
