@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use byrnie_balance::{FirstCheck, Limits, Policy, Reported, Retries};
-use byrnie_config::{Cluster, Discovery, Endpoint, Endpoints, Protocol, Sockets, Version};
+use byrnie_config::{
+    Chain, ChainMatch, Cluster, Direction, Discovery, DownstreamTls, Endpoint, Endpoints, Filter, Inspect, Listener,
+    Protocol, Sockets, Version,
+};
 
 /// A cluster by EDS, without anything that can be left out.
 pub fn cluster(name: &str) -> Cluster {
@@ -39,4 +42,21 @@ pub fn endpoints(name: &str, addresses: &[SocketAddr]) -> Arc<Endpoints> {
         reported: Reported::Healthy,
     });
     Arc::new(Endpoints { name: name.into(), list: list.collect() })
+}
+
+/// A listener that closes what it takes, with TLS or without.
+pub fn listener(name: &str, address: SocketAddr, tls: bool) -> Listener {
+    let tls = tls.then(|| Arc::new(DownstreamTls { alpn: Vec::new(), peers: Vec::new() }));
+    let chain = Chain { name: "".into(), matches: ChainMatch::default(), tls, offers: None, filter: Filter::Close };
+    Listener {
+        name: name.into(),
+        direction: Direction::Inbound,
+        addresses: vec![address],
+        bind: true,
+        hands_over: false,
+        inspect: Inspect::default(),
+        chains: vec![chain],
+        default: None,
+        keepalive: None,
+    }
 }

@@ -1,10 +1,9 @@
 use std::net::SocketAddr;
 
 use byrnie_balance::{Ejection, FirstCheck, Limits, Outcome, Resource};
-use byrnie_config::{Chain, ChainMatch, Direction, DownstreamTls, Filter, Inspect};
 
 use super::*;
-use crate::control::resources::{cluster, endpoints};
+use crate::control::resources::{cluster, endpoints, listener};
 
 const CART: &str = "shop/cart:80";
 
@@ -26,22 +25,6 @@ fn first(resources: &Resources) -> Config {
 fn host(config: &Config, address: SocketAddr) -> Arc<byrnie_balance::Host> {
     let hosts = &config.upstreams[CART].hosts;
     hosts.iter().find(|(_, endpoint, _)| endpoint.address == address).map(|(_, _, host)| Arc::clone(host)).unwrap()
-}
-
-fn listener(name: &str, tls: bool) -> Listener {
-    let tls = tls.then(|| Arc::new(DownstreamTls { alpn: Vec::new(), peers: Vec::new() }));
-    let chain = Chain { name: "".into(), matches: ChainMatch::default(), tls, offers: None, filter: Filter::Close };
-    Listener {
-        name: name.into(),
-        direction: Direction::Inbound,
-        addresses: vec![address(9)],
-        bind: true,
-        hands_over: false,
-        inspect: Inspect::default(),
-        chains: vec![chain],
-        default: None,
-        keepalive: None,
-    }
 }
 
 #[test]
@@ -121,7 +104,7 @@ fn a_cluster_may_have_no_endpoints_or_its_own() {
 #[test]
 fn listeners_with_tls_wait_for_an_identity() {
     let mut resources = Resources::default();
-    for listener in [listener("out", false), listener("in", true)] {
+    for listener in [listener("out", address(8), false), listener("in", address(9), true)] {
         Arc::make_mut(&mut resources.listeners).insert(listener.name.clone(), Arc::new(listener));
     }
     let names = |config: &Config| {
