@@ -30,18 +30,21 @@ mod buffer;
 mod client;
 mod conn;
 mod downstream;
+mod early;
 mod ends;
 mod exchange;
 mod front;
 mod inspect;
 mod keys;
 mod message;
+mod pipe;
 mod pool;
 mod reason;
 mod record;
 mod request;
 mod response;
 mod server;
+mod splice;
 mod streams;
 mod timers;
 mod tunnel;
@@ -140,6 +143,8 @@ struct Loop {
     stage: Stage,
     /// Pairs of octets.
     tunnels: usize,
+    /// Empty pipes, to be used again.
+    pipes: Vec<pipe::Pipe>,
     telemetry: telemetry::Local,
     /// Lines of the access log found no room.
     log_waits: bool,
@@ -183,6 +188,7 @@ impl Loop {
             random: byrnie_runtime::backoff::random() | 1,
             stage: Stage::Running,
             tunnels: 0,
+            pipes: Vec::new(),
             active: now,
         }
     }
@@ -397,6 +403,9 @@ impl Loop {
                 break;
             }
         }
+        if self.conns.get(key).is_some_and(|conn| conn.writable && matches!(conn.role, Role::Tunnel(_))) {
+            self.refill_tunnel(key);
+        }
         self.settle(key);
     }
 
@@ -571,6 +580,7 @@ impl Loop {
             self.keep_conn(key);
         }
         self.pools.sweep();
+        self.pipes.clear();
         self.accept_late();
         self.spare.truncate(64);
         if buffers.sealed.capacity() > 128 << 10 {

@@ -128,7 +128,7 @@ impl Loop {
         let redirected = listener.hands_over || listener.inspect.original_destination;
         let called = if redirected { original_destination(&stream).unwrap_or(local) } else { local };
         let seeks = if listener.hands_over && called != local { Seeks::Listener } else { Seeks::Chain };
-        let inspecting = Inspecting { listener, called, seeks };
+        let inspecting = Inspecting { listener, called, seeks, early: true };
         let Some(key) = self.open(stream, peer, Role::Inspecting(Box::new(inspecting))) else { return };
         match seeks {
             Seeks::Chain => self.begin_inspection(key),

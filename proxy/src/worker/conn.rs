@@ -83,6 +83,8 @@ pub struct Inspecting {
     /// The address that the client called.
     pub called: SocketAddr,
     pub seeks: Seeks,
+    /// After some silence the endpoint of the TCP chain may be dialled.
+    pub early: bool,
 }
 
 /// What is sought.
@@ -215,7 +217,7 @@ impl Conn {
     pub fn keep(&mut self, octets: &[u8]) {
         if !octets.is_empty() {
             self.kept.extend_from_slice(octets);
-        } else if self.kept.capacity() > 4 << 10 {
+        } else if self.kept.is_empty() && self.kept.capacity() > 4 << 10 {
             self.kept = Vec::new();
         }
     }
@@ -274,6 +276,23 @@ impl Conn {
             }
         }
         Ok(wrote)
+    }
+
+    /// Writes octets past the role where nothing waits before them, and says how many were taken.
+    pub fn offer(&mut self, octets: &[u8], scratch: &mut Vec<u8>) -> io::Result<usize> {
+        // A socket that is connected, but whose TLS has not begun, looks like plain text.
+        let connects = matches!(&self.role, Role::Tunnel(tunnel) if tunnel.is_connecting());
+        if octets.is_empty() || connects || !self.writable || !self.is_secured() || !self.is_drained() {
+            return Ok(0);
+        }
+        let Some(session) = &mut self.session else {
+            return Ok(write_socket(&self.stream, octets, &mut self.writable)?.unwrap_or(0));
+        };
+        scratch.clear();
+        session.seal(octets, scratch).map_err(io::Error::other)?;
+        let written = write_socket(&self.stream, scratch, &mut self.writable)?.unwrap_or(0);
+        self.out.extend_from_slice(&scratch[written..]);
+        Ok(octets.len())
     }
 
     /// Whether nothing waits to be written, in the role or behind it.

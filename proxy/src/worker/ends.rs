@@ -8,7 +8,7 @@ use std::{
 
 use byrnie_config::{Listener, Tcp};
 
-use super::{keys::Key, reason::Reason};
+use super::{keys::Key, pipe::Pipe, reason::Reason};
 use crate::{config::Upstream, telemetry::Carried};
 
 /// One end of a pair.
@@ -20,6 +20,10 @@ pub struct Tunnel {
     pub side: Side,
     /// Nothing more is read here.
     pub done: bool,
+    /// Octets that went from here to the other end.
+    pub passed: u64,
+    /// What the other end has no room for, where the kernel moves octets.
+    pub pipe: Option<Pipe>,
 }
 
 /// Which end.
@@ -45,6 +49,8 @@ pub struct Accepted {
     pub via: Option<Key>,
     /// What counts its octets, once an endpoint was chosen.
     pub carried: Option<Carried>,
+    /// The client may still turn out to speak HTTP.
+    pub undecided: bool,
     /// Why it could not be carried, or no further.
     pub reason: Option<Reason>,
 }
@@ -76,13 +82,30 @@ impl Tunnel {
             sent: 0,
             via: None,
             carried: None,
+            undecided: false,
             reason: None,
         };
-        Self { other: None, out: Vec::new(), at: 0, side: Side::Client(Box::new(accepted)), done: false }
+        Self {
+            other: None,
+            out: Vec::new(),
+            at: 0,
+            side: Side::Client(Box::new(accepted)),
+            done: false,
+            passed: 0,
+            pipe: None,
+        }
     }
 
     pub fn of_endpoint(client: Key, dialled: Dialled) -> Self {
-        Self { other: Some(client), out: Vec::new(), at: 0, side: Side::Endpoint(dialled), done: false }
+        Self {
+            other: Some(client),
+            out: Vec::new(),
+            at: 0,
+            side: Side::Endpoint(dialled),
+            done: false,
+            passed: 0,
+            pipe: None,
+        }
     }
 
     pub fn output(&self) -> &[u8] {

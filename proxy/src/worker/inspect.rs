@@ -31,7 +31,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What the first octets are.
 #[derive(Debug, PartialEq, Eq)]
-enum First {
+pub enum First {
     /// There are too few.
     Partial,
     /// Offered by TLS.
@@ -54,9 +54,10 @@ impl Loop {
         let Some(inspecting) = self.inspecting(key) else { return };
         let inspect = inspecting.listener.inspect;
         if !inspect.tls && !inspect.http {
-            return self.choose(key, &First::Other, &[]);
+            return self.choose(key, &First::Other, &[], false);
         }
-        self.set_deadline(key, inspect.timeout.unwrap_or(SILENCE));
+        let patience = self.silence(key).or(inspect.timeout).unwrap_or(SILENCE);
+        self.set_deadline(key, patience);
         // They may be there already.
         self.enqueue(key);
     }
@@ -75,7 +76,7 @@ impl Loop {
             First::Partial if !ended => {}
             _ => {
                 let octets = std::mem::take(input);
-                self.choose(key, &first, octets);
+                self.choose(key, &first, octets, false);
             }
         }
     }
@@ -83,18 +84,21 @@ impl Loop {
     /// Silence: taken for plain text, or for nothing that is wanted.
     pub fn inspection_is_due(&mut self, key: Key) {
         let Some(inspecting) = self.inspecting(key) else { return };
-        match inspecting.seeks {
+        let (seeks, goes_on) = (inspecting.seeks, inspecting.listener.inspect.goes_on);
+        match seeks {
             // What `out` itself does with what no service has.
             Seeks::Listener => self.handed(key, None),
-            Seeks::Chain if inspecting.listener.inspect.goes_on => {
+            Seeks::Chain if !goes_on => self.close(key),
+            Seeks::Chain if self.dial_early(key) => {}
+            Seeks::Chain => {
                 let octets = self.conns.get_mut(key).map(|conn| std::mem::take(&mut conn.kept)).unwrap_or_default();
-                self.choose(key, &First::Other, &octets);
+                self.choose(key, &First::Other, &octets, false);
             }
-            Seeks::Chain => self.close(key),
         }
     }
 
-    fn choose(&mut self, key: Key, first: &First, octets: &[u8]) {
+    /// Finds the chain. `early`: its endpoint is dialled although the client may still say something else.
+    pub fn choose(&mut self, key: Key, first: &First, octets: &[u8], early: bool) {
         let Some(inspecting) = self.inspecting(key) else { return };
         let (listener, called) = (inspecting.listener.clone(), inspecting.called);
         let detected;
@@ -115,7 +119,10 @@ impl Loop {
                 tracing::debug!(listener = %listener.name, %called, ?first, "no chain takes the connection");
                 self.refuse(key);
             }
-            Some(chain) => self.enter(key, &listener, chain, called, server_name, octets),
+            Some(chain) => {
+                self.enter(key, &listener, chain, called, server_name, octets);
+                self.dial_entered(key, early);
+            }
         }
     }
 
@@ -164,9 +171,6 @@ impl Loop {
             Filter::Tcp(tcp) => {
                 let tunnel = Tunnel::of_client(listener.clone(), tcp.clone(), chain.offers.clone(), called);
                 conn.role = Role::Tunnel(Box::new(tunnel));
-                if conn.session.is_none() {
-                    return self.dial_tunnel(key);
-                }
             }
         }
         self.enqueue(key);
@@ -245,7 +249,7 @@ fn first(octets: &[u8], tls: bool, http: bool) -> First {
 }
 
 /// The first request line, or the preface of HTTP/2.
-fn first_http(octets: &[u8]) -> First {
+pub fn first_http(octets: &[u8]) -> First {
     if octets.starts_with(PREFACE) {
         return First::Http("h2c");
     }

@@ -34,6 +34,18 @@ impl Loop {
         }
     }
 
+    /// Connects the client's end to an endpoint, once the client need not prove itself any more.
+    pub fn dial_entered(&mut self, key: Key, early: bool) {
+        let Some(conn) = self.conns.get_mut(key) else { return };
+        let is_plain = conn.session.is_none();
+        if let Some(accepted) = self.accepted_end(key)
+            && is_plain
+        {
+            accepted.undecided = early;
+            self.dial_tunnel(key);
+        }
+    }
+
     /// Connects the client's end to an endpoint.
     pub fn dial_tunnel(&mut self, key: Key) {
         if let Some(conn) = self.conns.get_mut(key) {
@@ -56,10 +68,14 @@ impl Loop {
             return self.refuse_tunnel(key, Reason::Overflow);
         }
         let Some(address) = self.pools.endpoints.get(endpoint).map(|endpoint| endpoint.address) else { return };
+        let mut undecided = false;
         if let Some(accepted) = self.accepted_end(key) {
             accepted.via = Some(endpoint);
+            undecided = accepted.undecided;
         }
-        self.record_opened(key);
+        if !undecided {
+            self.record_opened(key);
+        }
         let dialled = connect(address, &upstream.cluster.bind, upstream.cluster.keepalive).map(|stream| {
             let dialled = Dialled { upstream: upstream.clone(), endpoint, connecting: true };
             let tunnel = Tunnel::of_endpoint(key, dialled);
@@ -94,6 +110,9 @@ impl Loop {
 
     /// A client's end for which there is no other.
     fn refuse_tunnel(&mut self, key: Key, reason: Reason) {
+        if self.wait_on(key) {
+            return;
+        }
         if let Some(accepted) = self.accepted_end(key) {
             tracing::debug!(cluster = accepted.cluster.as_deref(), reason = reason.text(), "connection refused");
             accepted.reason = Some(reason);
@@ -157,6 +176,12 @@ impl Loop {
         if other.is_none() && conn.session.is_none() {
             return;
         }
+        if let Some(other) = other
+            && self.is_spliced(key, other)
+        {
+            return self.splice(key, other);
+        }
+        let Some(conn) = self.conns.get_mut(key) else { return };
         let (was_secured, waits) = (conn.is_secured(), conn.deadline.is_some());
         let got = conn.read(&mut buffers.plain, &mut buffers.cipher);
         if !conn.is_flushed() {
@@ -168,12 +193,16 @@ impl Loop {
         if self.conns.get(key).is_some_and(|conn| conn.is_secured()) && (!was_secured || waits) {
             self.tunnel_secured(key);
         }
-        let Some(tunnel) = self.tunnel(key) else { return };
         let octets = buffers.plain.filled();
         let ended = matches!(got, Got::End);
+        let waits = self.accepted_end(key).is_some_and(|accepted| accepted.undecided);
+        if waits && !ended && !octets.is_empty() && !self.decide(key, octets) {
+            return;
+        }
+        let Some(tunnel) = self.tunnel(key) else { return };
         tunnel.done |= ended;
         match tunnel.other {
-            Some(other) => self.hand_over_octets(key, other, octets, ended),
+            Some(other) => self.hand_over_octets(key, other, octets, ended, &mut buffers.sealed),
             None if ended => return self.close(key),
             None => {
                 if let Some(conn) = self.conns.get_mut(key) {
@@ -199,33 +228,64 @@ impl Loop {
         }
     }
 
-    fn hand_over_octets(&mut self, key: Key, other: Key, octets: &[u8], ended: bool) {
+    fn hand_over_octets(&mut self, key: Key, other: Key, octets: &[u8], ended: bool, scratch: &mut Vec<u8>) {
+        self.count_octets(key, other, octets.len() as u64);
+        let Some(end) = self.conns.get_mut(other) else { return };
+        // Straight from the read buffer, where nothing waits before it.
+        let taken = match end.offer(octets, scratch) {
+            Ok(taken) => taken,
+            Err(error) => return self.broken(other, &error.into()),
+        };
+        let Role::Tunnel(tunnel) = &mut end.role else { return };
+        tunnel.out.extend_from_slice(&octets[taken..]);
+        let full = tunnel.output().len() > WAITING || (end.session.is_some() && !end.is_flushed());
+        if !end.is_drained() {
+            self.mark(other);
+        }
+        if full && let Some(conn) = self.conns.get_mut(key) {
+            conn.paused = true;
+        }
+        if ended {
+            self.tunnel_end_ended(key, other);
+        }
+    }
+
+    /// One end has said its last: the other is told when it has all of it.
+    pub fn tunnel_end_ended(&mut self, key: Key, other: Key) {
+        if let Some(tunnel) = self.tunnel(key) {
+            tunnel.done = true;
+        }
+        if let Some(end) = self.conns.get_mut(other)
+            && end.after == After::Open
+        {
+            end.after = After::Shut;
+        }
+        self.mark(other);
+    }
+
+    /// Octets went from one end to the other.
+    pub fn count_octets(&mut self, key: Key, other: Key, octets: u64) {
+        if let Some(tunnel) = self.tunnel(key) {
+            tunnel.passed += octets;
+        }
         let from_client = match &mut self.tunnel(key).map(|tunnel| &mut tunnel.side) {
             Some(Side::Client(accepted)) => {
-                accepted.received += octets.len() as u64;
+                accepted.received += octets;
                 if let Some(carried) = &accepted.carried {
-                    carried.received(octets.len() as u64);
+                    carried.received(octets);
                 }
                 true
             }
             _ => false,
         };
+        if !from_client && octets > 0 {
+            self.decided(other);
+        }
         if !from_client && let Some(accepted) = self.accepted_end(other) {
-            accepted.sent += octets.len() as u64;
+            accepted.sent += octets;
             if let Some(carried) = &accepted.carried {
-                carried.sent(octets.len() as u64);
+                carried.sent(octets);
             }
-        }
-        let Some(end) = self.conns.get_mut(other) else { return };
-        let Role::Tunnel(tunnel) = &mut end.role else { return };
-        tunnel.out.extend_from_slice(octets);
-        let full = tunnel.output().len() > WAITING;
-        if ended && end.after == After::Open {
-            end.after = After::Shut;
-        }
-        self.mark(other);
-        if full && let Some(conn) = self.conns.get_mut(key) {
-            conn.paused = true;
         }
     }
 
@@ -298,6 +358,9 @@ impl Loop {
 
     /// `connect_timeout`, or the client's handshake took too long.
     pub fn tunnel_is_due(&mut self, key: Key) {
+        if self.accepted_end(key).is_some_and(|accepted| accepted.undecided) {
+            return self.decided(key);
+        }
         self.tunnel_gone(key, false);
     }
 
