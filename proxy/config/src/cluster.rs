@@ -90,10 +90,13 @@ pub enum Version {
 pub struct Sockets {
     /// By the value of `sa` in the endpoint's `envoy.transport_socket_match`; the first that fits. `None` as the
     /// condition fits every endpoint. `None` as the transport is plain text.
-    pub matches: Vec<(Option<Box<str>>, Option<Arc<UpstreamTls>>)>,
+    pub matches: Vec<SocketMatch>,
     /// Where none fits.
     pub otherwise: Option<Arc<UpstreamTls>>,
 }
+
+/// A condition and a transport.
+pub type SocketMatch = (Option<Box<str>>, Option<Arc<UpstreamTls>>);
 
 /// `envoy.config.core.v3.HealthCheck`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,3 +166,6 @@ impl HttpProbe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

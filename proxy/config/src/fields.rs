@@ -5,6 +5,8 @@
 //! message is decoded: both ends are built from the same version.
 
 mod at;
+#[cfg(test)]
+mod reference;
 
 pub use at::At;
 

@@ -12,6 +12,7 @@ mod fields;
 mod format;
 mod head;
 mod http;
+mod line;
 mod listener;
 mod re2;
 mod refused;
@@ -25,6 +26,7 @@ pub use cluster::{Cluster, Discovery, HealthCheck, HttpProbe, Probe, Protocol, S
 pub use endpoints::{Endpoint, Endpoints};
 pub use fields::{How, Row, Table, supported};
 pub use head::{Fields, RequestHead, ResponseHead};
+pub use line::Of;
 pub use listener::{
     Chain, ChainMatch, ClientCertificate, Direction, Filter, Http, Inspect, Keepalive, Listener, LocalReply, Routes,
     Seen, Tcp, Transport,

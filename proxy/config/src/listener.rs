@@ -187,3 +187,6 @@ pub struct Tcp {
     /// `max_connect_attempts`, at least 1.
     pub connect_attempts: u32,
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,3 +206,6 @@ impl Forward {
         chosen.expect("what is left of a total is below it")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,7 +185,7 @@ impl UpstreamTls {
         let Some(context) = at.unpack::<UpstreamTlsContext>(any)? else {
             return Err(at.unknown_type(any, &["UpstreamTlsContext", "RawBuffer"]));
         };
-        let (alpn, peers) = common(&context.common_tls_context, &at.field("common_tls_context"))?;
+        let Common { alpn, peers } = common(&context.common_tls_context, &at.field("common_tls_context"))?;
         let server_name = Some(context.sni).filter(|name| !name.is_empty()).map(Into::into);
         Ok(Some(Self { server_name, alpn, peers }))
     }
@@ -202,7 +202,7 @@ impl DownstreamTls {
             return Err(at.unknown_type(any, &["DownstreamTlsContext", "RawBuffer"]));
         };
         at.field("require_client_certificate").only(flag(context.require_client_certificate), true)?;
-        let (alpn, peers) = common(&context.common_tls_context, &at.field("common_tls_context"))?;
+        let Common { alpn, peers } = common(&context.common_tls_context, &at.field("common_tls_context"))?;
         Ok(Some(Self { alpn, peers }))
     }
 }
@@ -218,8 +218,13 @@ fn typed<'m>(
     Ok(any)
 }
 
-/// ALPN and whom to accept.
-fn common(context: &Option<CommonTlsContext>, at: &At<'_>) -> Result<(Vec<Box<[u8]>>, Vec<PeerName>), Refused> {
+/// What both sides have.
+struct Common {
+    alpn: Vec<Box<[u8]>>,
+    peers: Vec<PeerName>,
+}
+
+fn common(context: &Option<CommonTlsContext>, at: &At<'_>) -> Result<Common, Refused> {
     let context = at.required(context)?;
     at.check(context)?;
     parameters(&context.tls_params, &at.field("tls_params"))?;
@@ -248,7 +253,7 @@ fn common(context: &Option<CommonTlsContext>, at: &At<'_>) -> Result<(Vec<Box<[u
     if peers.is_empty() {
         return Err(at.refuse("empty; accepted: at least one, so that a peer is known by its name"));
     }
-    Ok((alpn, peers))
+    Ok(Common { alpn, peers })
 }
 
 fn parameters(parameters: &Option<TlsParameters>, at: &At<'_>) -> Result<(), Refused> {
@@ -275,3 +280,6 @@ fn secret(config: &SdsSecretConfig, name: &str, at: &At<'_>) -> Result<(), Refus
     }
     from_stream(&config.sds_config, &at.field("sds_config"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,3 +144,28 @@ pub fn each<T, U>(
 ) -> Result<Vec<U>, Refused> {
     list.iter().enumerate().map(|(index, one)| read(one, &at.index(index))).collect()
 }
+
+/// Small wire values of tests.
+#[cfg(test)]
+pub mod testing {
+    use byrnie_proto::envoy::{
+        envoy::config::core::v3::{TransportSocket, transport_socket::ConfigType},
+        google::protobuf::{Any, UInt32Value},
+    };
+    use prost::{Message, Name};
+
+    /// A message with its type URL.
+    pub fn any<T: Message + Name>(message: &T) -> Any {
+        Any { type_url: T::type_url(), value: message.encode_to_vec() }
+    }
+
+    /// A transport.
+    pub fn packed<T: Message + Name>(context: &T) -> TransportSocket {
+        TransportSocket { name: String::new(), config_type: Some(ConfigType::TypedConfig(any(context))) }
+    }
+
+    /// A number that is set.
+    pub fn set(value: u32) -> Option<UInt32Value> {
+        Some(UInt32Value { value })
+    }
+}

@@ -13,7 +13,7 @@ use byrnie_proto::envoy::envoy::{
     r#type::v3::fractional_percent::DenominatorType,
 };
 
-use crate::{Fields, Refused, RequestHead, ResponseHead, fields::At, text::TextMatch, value::each};
+use crate::{Fields, Refused, RequestHead, ResponseHead, fields::At, line::Of, text::TextMatch, value::each};
 
 /// All have to hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct FieldMatch {
     wanted: Wanted,
     invert: bool,
     missing_is_empty: bool,
+    /// Whether its values count as one.
+    one_line: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +58,13 @@ struct ParameterMatch {
     wanted: Wanted,
 }
 
-/// Where the value of a field is looked up.
+/// Where the values of a field are looked up.
 pub trait Head {
-    /// All values of `name` (lower case) as one, joined by commas.
-    fn value(&self, name: &[u8]) -> Option<Cow<'_, [u8]>>;
+    /// What is not among the fields: `:authority`, `:status`.
+    fn pseudo(&self, name: &[u8]) -> Option<Cow<'_, [u8]>>;
+
+    /// All others.
+    fn list(&self) -> &Fields;
 }
 
 impl Conditions {
@@ -69,11 +74,13 @@ impl Conditions {
             Some(fraction) => Some(Fraction::read(fraction, &at.field("runtime_fraction"))?),
             None => None,
         };
+        let of_requests = |matcher: &_, at: &At<'_>| FieldMatch::read(matcher, Of::Requests, at);
+        let fields = each(&conditions.headers, &at.field("headers"), of_requests)?;
         let parameters = at.field("query_parameters");
         Ok(Self {
             fraction,
             grpc: conditions.grpc.is_some(),
-            fields: each(&conditions.headers, &at.field("headers"), FieldMatch::read)?.into(),
+            fields: fields.into(),
             query: each(&conditions.query_parameters, &parameters, ParameterMatch::read)?.into(),
         })
     }
@@ -117,8 +124,8 @@ fn is_grpc(request: &RequestHead) -> bool {
 }
 
 impl FieldMatch {
-    /// Reads a `HeaderMatcher`.
-    pub fn read(matcher: &HeaderMatcher, at: &At<'_>) -> Result<Self, Refused> {
+    /// Reads a `HeaderMatcher` for the heads of requests or responses.
+    pub fn read(matcher: &HeaderMatcher, of: Of, at: &At<'_>) -> Result<Self, Refused> {
         at.check(matcher)?;
         let wanted = match &matcher.header_match_specifier {
             None => Wanted::Present(true),
@@ -132,6 +139,7 @@ impl FieldMatch {
         let name = at.field("name").text(&matcher.name)?.to_ascii_lowercase();
         let name = if name == "host" { ":authority".to_owned() } else { name };
         Ok(Self {
+            one_line: of.is_one_line(name.as_bytes()),
             name: name.into_bytes().into(),
             wanted,
             invert: matcher.invert_match,
@@ -139,16 +147,20 @@ impl FieldMatch {
         })
     }
 
-    /// Whether the field of `head` is as wanted. One that is missing is like nothing but absence, inverted or not.
+    /// Whether one of the values in `head` is as wanted, or none if that is inverted. A field that is missing is like
+    /// nothing but absence, inverted or not.
     pub fn takes(&self, head: &impl Head) -> bool {
-        let value = head.value(&self.name);
-        let value = match (&self.wanted, value) {
-            (Wanted::Present(present), value) => return (value.is_some() == *present) != self.invert,
-            (_, Some(value)) => value,
-            (_, None) if self.missing_is_empty => Cow::Borrowed(&b""[..]),
-            (_, None) => return false,
-        };
-        self.wanted.takes(&value) != self.invert
+        if let Some(value) = head.pseudo(&self.name) {
+            return self.wanted.takes(&value) != self.invert;
+        }
+        let mut values = head.list().all(&self.name).peekable();
+        let missing = values.peek().is_none();
+        match &self.wanted {
+            Wanted::Present(present) => ((!missing || self.missing_is_empty) == *present) != self.invert,
+            wanted if missing => self.missing_is_empty && wanted.takes(b"") != self.invert,
+            wanted if self.one_line => wanted.takes(&joined(values)) != self.invert,
+            wanted => values.any(|value| wanted.takes(value)) != self.invert,
+        }
     }
 }
 
@@ -194,33 +206,36 @@ impl ParameterMatch {
 }
 
 impl Head for RequestHead {
-    fn value(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+    fn pseudo(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
         match name.first() {
             Some(b':') => self.get(name).map(Cow::Borrowed),
             _ if name == b"upgrade" => self.upgrade().map(Cow::Borrowed),
-            _ => joined(self.fields(), name),
+            _ => None,
         }
+    }
+
+    fn list(&self) -> &Fields {
+        self.fields()
     }
 }
 
 impl Head for ResponseHead {
-    fn value(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
-        if name == b":status" {
-            return Some(Cow::Owned(self.status.to_string().into_bytes()));
-        }
-        joined(&self.fields, name)
+    fn pseudo(&self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        (name == b":status").then(|| Cow::Owned(self.status.to_string().into_bytes()))
+    }
+
+    fn list(&self) -> &Fields {
+        &self.fields
     }
 }
 
 /// Allocates only where there are several.
-fn joined<'f>(fields: &'f Fields, name: &[u8]) -> Option<Cow<'f, [u8]>> {
-    let mut values = fields.iter().filter(|(known, _)| *known == name).map(|(_, value)| value);
-    let first = values.next()?;
-    let mut all = Cow::Borrowed(first);
+fn joined<'f>(mut values: impl Iterator<Item = &'f [u8]>) -> Cow<'f, [u8]> {
+    let mut all = Cow::Borrowed(values.next().unwrap_or_default());
     for value in values {
         let all = all.to_mut();
         all.push(b',');
         all.extend_from_slice(value);
     }
-    Some(all)
+    all
 }

@@ -2,7 +2,7 @@
 
 use byrnie_proto::envoy::envoy::config::core::v3::{HeaderValueOption, header_value_option::HeaderAppendAction};
 
-use crate::{Fields, Refused, fields::At, format::literal, value::each};
+use crate::{Fields, Refused, fields::At, format::literal, line::Of, value::each};
 
 /// What one level (a table, a virtual host, a route, a target) changes: first it takes fields away, then it judges by
 /// what is left which to set and which to add, sets, and adds.
@@ -18,13 +18,18 @@ pub struct Change {
     name: Box<[u8]>,
     value: Box<[u8]>,
     action: HeaderAppendAction,
+    /// Whether a further value is joined to the one that is there.
+    one_line: bool,
 }
 
 impl Edits {
-    /// Reads the edits of requests or of responses (`which`).
-    pub fn read(add: &[HeaderValueOption], remove: &[String], which: Which, at: &At<'_>) -> Result<Self, Refused> {
-        let (adding, removing) = which.fields();
-        let changes = each(add, &at.field(adding), Change::read)?;
+    /// Reads the edits of requests or of responses (`of`).
+    pub fn read(add: &[HeaderValueOption], remove: &[String], of: Of, at: &At<'_>) -> Result<Self, Refused> {
+        let (adding, removing) = match of {
+            Of::Requests => ("request_headers_to_add", "request_headers_to_remove"),
+            Of::Responses => ("response_headers_to_add", "response_headers_to_remove"),
+        };
+        let changes = each(add, &at.field(adding), |option, at| Change::read(option, of, at))?;
         let remove = each(remove, &at.field(removing), |name, at| Ok(field_name(name, at)?.into_bytes().into()))?;
         // An empty value is left out before anything is judged.
         let changes = changes.into_iter().flatten().collect();
@@ -61,30 +66,13 @@ impl Edits {
     }
 }
 
-/// Whose fields are edited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// Those of requests.
-    Requests,
-    /// Those of responses.
-    Responses,
-}
-
-impl Which {
-    fn fields(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Requests => ("request_headers_to_add", "request_headers_to_remove"),
-            Self::Responses => ("response_headers_to_add", "response_headers_to_remove"),
-        }
-    }
-}
-
 impl Change {
     /// `None` where an empty value is not kept.
-    fn read(option: &HeaderValueOption, at: &At<'_>) -> Result<Option<Self>, Refused> {
+    fn read(option: &HeaderValueOption, of: Of, at: &At<'_>) -> Result<Option<Self>, Refused> {
         let (name, value, action) = Self::parts(option, at)?;
         let kept = option.keep_empty_value || !value.is_empty();
-        Ok(kept.then(|| Self { name: name.into_bytes().into(), value: value.into(), action }))
+        let one_line = of.is_one_line(name.as_bytes());
+        Ok(kept.then(|| Self { name: name.into_bytes().into(), value: value.into(), action, one_line }))
     }
 
     /// Name, value and action of an option.
@@ -132,6 +120,15 @@ impl Change {
         match (due, self.sets()) {
             (false, _) => {}
             (true, true) => fields.set(&self.name, &self.value),
+            (true, false) if self.one_line && fields.get(&self.name).is_some() => {
+                let mut joined = Vec::new();
+                for value in fields.all(&self.name) {
+                    joined.extend_from_slice(value);
+                    joined.push(b',');
+                }
+                joined.extend_from_slice(&self.value);
+                fields.set(&self.name, &joined);
+            }
             (true, false) => fields.push(&self.name, &self.value),
         }
     }

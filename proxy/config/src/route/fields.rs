@@ -210,7 +210,7 @@ fields! {
     }
     RegexMatchAndSubstitute {
         pattern: honoured,
-        substitution: honoured "`\\\\N` up to the groups that there are, `\\\\\\\\`",
+        substitution: honoured "`\\N` up to the groups that there are, `\\\\`",
     }
     HeaderValueOption {
         header: honoured,

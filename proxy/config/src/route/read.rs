@@ -9,16 +9,13 @@ use byrnie_proto::envoy::envoy::config::route::v3::{
 };
 
 use super::{
-    Action, Entry, Forward, Redirect, Respond, Retry, Route, RouteTable, Target,
-    conditions::Conditions,
-    edit::{Edits, Which},
-    hosts::Hosts,
-    path::PathMatch,
-    rewrite::Rewrite,
+    Action, Entry, Forward, Redirect, Respond, Retry, Route, RouteTable, Target, conditions::Conditions, edit::Edits,
+    hosts::Hosts, path::PathMatch, rewrite::Rewrite,
 };
 use crate::{
     Refused,
     fields::At,
+    line::Of,
     value::{data, each, flag, number},
 };
 
@@ -42,10 +39,9 @@ impl RouteTable {
         at.check(table)?;
         // Envoy looks clusters up for tables that stand in a listener, unless it is told not to.
         at.field("validate_clusters").only(flag(table.validate_clusters), false)?;
-        let request =
-            Edits::read(&table.request_headers_to_add, &table.request_headers_to_remove, Which::Requests, at)?;
+        let request = Edits::read(&table.request_headers_to_add, &table.request_headers_to_remove, Of::Requests, at)?;
         let response =
-            Edits::read(&table.response_headers_to_add, &table.response_headers_to_remove, Which::Responses, at)?;
+            Edits::read(&table.response_headers_to_add, &table.response_headers_to_remove, Of::Responses, at)?;
         let mut hosts = Hosts::new(table.ignore_port_in_host_matching);
         let mut read = Vec::with_capacity(table.virtual_hosts.len());
         let at_hosts = &at.field("virtual_hosts");
@@ -79,9 +75,8 @@ fn virtual_host(
     if host.domains.is_empty() {
         return Err(at.field("domains").refuse("empty; accepted: at least one"));
     }
-    let own_request = Edits::read(&host.request_headers_to_add, &host.request_headers_to_remove, Which::Requests, at)?;
-    let own_response =
-        Edits::read(&host.response_headers_to_add, &host.response_headers_to_remove, Which::Responses, at)?;
+    let own_request = Edits::read(&host.request_headers_to_add, &host.request_headers_to_remove, Of::Requests, at)?;
+    let own_response = Edits::read(&host.response_headers_to_add, &host.response_headers_to_remove, Of::Responses, at)?;
     let outer = Outer {
         table,
         request: [request.clone(), own_request],
@@ -119,10 +114,9 @@ impl Outer<'_> {
             }
             _ => return Err(at.refuse("no action; accepted: route, redirect, direct_response")),
         };
-        let request =
-            Edits::read(&route.request_headers_to_add, &route.request_headers_to_remove, Which::Requests, at)?;
+        let request = Edits::read(&route.request_headers_to_add, &route.request_headers_to_remove, Of::Requests, at)?;
         let response =
-            Edits::read(&route.response_headers_to_add, &route.response_headers_to_remove, Which::Responses, at)?;
+            Edits::read(&route.response_headers_to_add, &route.response_headers_to_remove, Of::Responses, at)?;
         let route = Route {
             name: route.name.as_str().into(),
             action,
@@ -229,13 +223,8 @@ fn target(target: &ClusterWeight, at: &At<'_>) -> Result<Target, Refused> {
     Ok(Target {
         cluster: at.field("name").text(&target.name)?.into(),
         weight: number(target.weight).ok_or_else(|| at.field("weight").refuse("missing"))?,
-        request: Edits::read(&target.request_headers_to_add, &target.request_headers_to_remove, Which::Requests, at)?,
-        response: Edits::read(
-            &target.response_headers_to_add,
-            &target.response_headers_to_remove,
-            Which::Responses,
-            at,
-        )?,
+        request: Edits::read(&target.request_headers_to_add, &target.request_headers_to_remove, Of::Requests, at)?,
+        response: Edits::read(&target.response_headers_to_add, &target.response_headers_to_remove, Of::Responses, at)?,
         host,
     })
 }

@@ -14,6 +14,7 @@ use super::conditions::FieldMatch;
 use crate::{
     Refused, RequestHead, ResponseHead,
     fields::At,
+    line::Of,
     value::{each, number},
 };
 
@@ -108,7 +109,9 @@ impl Retry {
             attempts => u32::try_from(attempts)
                 .map_err(|_| at.field("host_selection_retry_max_attempts").unlike(attempts, "0 to 4294967295"))?,
         };
-        let fields = |matchers, field| Ok::<_, Refused>(each(matchers, &at.field(field), FieldMatch::read)?.into());
+        let fields = |matchers, of, field| {
+            each(matchers, &at.field(field), |matcher, at| FieldMatch::read(matcher, of, at)).map(Into::into)
+        };
         Ok(Self {
             attempts: number(policy.num_retries).unwrap_or(1),
             per_try_timeout: at.field("per_try_timeout").limit(&policy.per_try_timeout, None)?,
@@ -117,8 +120,8 @@ impl Retry {
             max,
             on: On::read(&policy.retry_on, &at.field("retry_on"))?,
             statuses: policy.retriable_status_codes.as_slice().into(),
-            response_fields: fields(&policy.retriable_headers, "retriable_headers")?,
-            request_fields: fields(&policy.retriable_request_headers, "retriable_request_headers")?,
+            response_fields: fields(&policy.retriable_headers, Of::Responses, "retriable_headers")?,
+            request_fields: fields(&policy.retriable_request_headers, Of::Requests, "retriable_request_headers")?,
         })
     }
 
