@@ -82,10 +82,10 @@ async fn run(cases: u64, seed: u64) -> Result<()> {
         }
         let all: Vec<Case> = trees.iter().map(ValueTree::current).collect();
         for (index, (table, _)) in all.iter().enumerate() {
-            bench.write(index, table, "0")?;
+            bench.write(index, table, &format!("{batch}"))?;
         }
-        let Some((index, first)) = bench.first_mismatch(&all).await? else { continue };
-        let told = bench.shrink(index, &mut trees[index]).await?;
+        let Some((index, first)) = bench.first_mismatch(&all, batch).await? else { continue };
+        let told = bench.shrink(index, &mut trees[index], batch).await?;
         let told = told.unwrap_or_else(|| format!("{}{first}\nwhich does not happen again", all[index].0.yaml()));
         bail!("BYRNIE_SEED={} finds, in table {index}:\n{told}", seed.wrapping_add(batch));
     }
@@ -137,14 +137,14 @@ impl Bench {
     }
 
     /// The first table with a request that is not answered alike.
-    async fn first_mismatch(self: &Arc<Self>, cases: &[Case]) -> Result<Option<(usize, String)>> {
+    async fn first_mismatch(self: &Arc<Self>, cases: &[Case], batch: u64) -> Result<Option<(usize, String)>> {
         let gate = Arc::new(Semaphore::new(AT_ONCE));
         let mut tasks = JoinSet::new();
         for (index, (_, requests)) in cases.iter().cloned().enumerate() {
             let (bench, gate) = (Arc::clone(self), Arc::clone(&gate));
             tasks.spawn_local(async move {
                 let _turn = gate.acquire_owned().await;
-                bench.until_in_force(index, "0").await?;
+                bench.until_in_force(index, &format!("{batch}")).await?;
                 anyhow::Ok(
                     bench
                         .mismatch(index, &requests)
@@ -158,11 +158,16 @@ impl Bench {
     }
 
     /// The smallest case that still fails, in words; `None` where it does not fail again.
-    async fn shrink(&self, index: usize, tree: &mut impl ValueTree<Value = Case>) -> Result<Option<String>> {
+    async fn shrink(
+        &self,
+        index: usize,
+        tree: &mut impl ValueTree<Value = Case>,
+        batch: u64,
+    ) -> Result<Option<String>> {
         let mut smallest = None;
         for step in 1..=STEPS {
             let (table, requests) = tree.current();
-            let marker = step.to_string();
+            let marker = format!("{batch}-{step}");
             self.write(index, &table, &marker)?;
             self.until_in_force(index, &marker).await?;
             let goes_on = match self.mismatch(index, &requests).await {
