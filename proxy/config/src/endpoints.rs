@@ -176,3 +176,6 @@ pub fn account<'m>(fields: &'m Struct, at: &At<'_>) -> Result<Option<&'m str>, R
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests;

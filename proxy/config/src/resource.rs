@@ -122,3 +122,46 @@ fn decode<T: Message + Default>(body: &[u8]) -> Result<T, Refused> {
 fn named(found: &str, name: &str, field: &'static str) -> Result<(), Refused> {
     if found == name { Ok(()) } else { Err(At::ROOT.field(field).unlike(found, name)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use byrnie_proto::envoy::envoy::config::route::v3::{
+        Route, RouteAction, RouteMatch, VirtualHost, WeightedCluster, route, route_action::ClusterSpecifier,
+        route_match::PathSpecifier, weighted_cluster::ClusterWeight,
+    };
+
+    use super::*;
+    use crate::value::testing::set;
+
+    fn table() -> RouteConfiguration {
+        let to = |name: &str| ClusterWeight { name: name.to_owned(), weight: set(1), ..Default::default() };
+        let weighted = WeightedCluster { clusters: vec![to("b"), to("a"), to("b")], ..Default::default() };
+        let action =
+            RouteAction { cluster_specifier: Some(ClusterSpecifier::WeightedClusters(weighted)), ..Default::default() };
+        let path = RouteMatch { path_specifier: Some(PathSpecifier::Prefix("/".to_owned())), ..Default::default() };
+        let one = Route { r#match: Some(path), action: Some(route::Action::Route(action)), ..Default::default() };
+        let host = VirtualHost {
+            name: "h".to_owned(),
+            domains: vec!["*".to_owned()],
+            routes: vec![one],
+            ..Default::default()
+        };
+        RouteConfiguration { name: "route/x".to_owned(), virtual_hosts: vec![host], ..Default::default() }
+    }
+
+    #[test]
+    fn a_table_refers_to_each_cluster_once() {
+        let read = Resource::read(Kind::Route, "route/x", &table().encode_to_vec()).unwrap();
+        let names: Vec<_> = read.references().into_iter().map(|to| (to.kind, to.name.to_string())).collect();
+        assert_eq!(names, [(Kind::Cluster, "a".to_owned()), (Kind::Cluster, "b".to_owned())]);
+    }
+
+    #[test]
+    fn a_resource_is_what_it_is_sent_as() {
+        let body = table().encode_to_vec();
+        let error = Resource::read(Kind::Route, "route/y", &body).unwrap_err().to_string();
+        assert_eq!(error, "name: found \"route/x\"; accepted: route/y");
+        assert!(Resource::read(Kind::Route, "route/x", &body[..body.len() - 1]).is_err());
+        assert!(Resource::read(Kind::Secret, "workload", &[]).is_err());
+    }
+}
