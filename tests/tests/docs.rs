@@ -8,7 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use byrnie_tests::{http, mesh::Mesh, process::byrnie};
+use byrnie_tests::{
+    http,
+    mesh::Mesh,
+    process::{byrnie, program},
+};
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -133,15 +137,30 @@ async fn every_metric_every_admin_page_and_every_option_is_told() -> Result<()> 
     for verb in
         [&["run"][..], &["validate"], &["token"], &["bootstrap", "envoy"], &["bootstrap", "grpc"], &["describe"]]
     {
-        let help = Command::new(byrnie()?).args(verb).arg("--help").output()?;
-        let help = String::from_utf8(help.stdout)?;
-        let options = help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2);
-        shown.extend(options.map(|word| word.trim_end_matches([',', '.', ')']).to_owned()));
+        shown.extend(options(Command::new(byrnie()?).args(verb))?);
     }
-    shown.retain(|name| !["--help", "--version"].contains(&name.as_str()));
     let missing: Vec<_> = shown.into_iter().filter(|name| !page.text.contains(name.as_str())).collect();
     assert!(missing.is_empty(), "docs/operations.md does not tell of {}", missing.join(", "));
     Ok(())
+}
+
+#[test]
+fn every_option_of_the_micro_proxy_is_told() -> Result<()> {
+    let pages = pages()?;
+    let page = pages.iter().find(|page| page.name == "docs/proxy.md").context("docs/proxy.md is missing")?;
+    let shown = options(&mut Command::new(program("byrnie-proxy")?))?;
+    ensure!(shown.len() > 10, "too little is shown: {shown:?}");
+    let missing: Vec<_> = shown.into_iter().filter(|name| !page.text.contains(&format!("| `{name}"))).collect();
+    assert!(missing.is_empty(), "docs/proxy.md has no row for {}", missing.join(", "));
+    Ok(())
+}
+
+/// The options that a program's help names.
+fn options(command: &mut Command) -> Result<BTreeSet<String>> {
+    let help = String::from_utf8(command.arg("--help").output()?.stdout)?;
+    let options = help.split_whitespace().filter(|word| word.starts_with("--") && word.len() > 2);
+    let options = options.map(|word| word.trim_end_matches([',', '.', ')']).to_owned());
+    Ok(options.filter(|name| !["--help", "--version"].contains(&name.as_str())).collect())
 }
 
 /// The pages of the project and of `docs/`.
