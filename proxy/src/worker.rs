@@ -340,7 +340,13 @@ impl Loop {
         let Some(conn) = self.conns.get_mut(key) else { return };
         tracing::debug!(peer = %conn.peer, error = %broken, "connection broke");
         match conn.role {
-            Role::Server(_) => self.client_gone(key),
+            Role::Server(_) => {
+                self.client_gone(key);
+                // An alert of TLS may still go out, nothing goes to a socket that broke.
+                if matches!(broken, Broken::Socket(_)) {
+                    self.close(key);
+                }
+            }
             Role::Client(_) => self.endpoint_gone(key, broken),
             Role::Tunnel(_) => self.tunnel_gone(key, matches!(broken, Broken::Socket(_))),
             Role::Inspecting(_) | Role::Done => self.close(key),

@@ -10,7 +10,7 @@ use std::{
 use byrnie_config::Listener;
 use mio::net::TcpStream;
 
-use super::{buffer::Buffer, client::Client, ends::Tunnel, server::Server};
+use super::{buffer::{Buffer, READ}, client::Client, ends::Tunnel, server::Server};
 use crate::tls;
 
 /// Most that is sealed at once: what a socket takes at a time.
@@ -181,6 +181,10 @@ impl Conn {
         self.kept.clear();
         if self.ended {
             return Got::Nothing;
+        }
+        if plain.filled().len() >= READ {
+            // There is enough to understand before more is read.
+            return Got::Octets;
         }
         let Some(session) = &mut self.session else {
             return match read_socket(&self.stream, plain, &mut self.readable, self.closing) {

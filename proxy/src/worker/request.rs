@@ -225,7 +225,8 @@ impl Loop {
         if let Some(host) = &entry.host {
             host.begin_request();
         }
-        exchange.request.finished = end;
+        // A chunked body of HTTP/1 has an end of its own.
+        exchange.request.finished = end && (stream.is_some() || exchange.length.is_empty());
         exchange.up = Up::Sent { endpoint, conn: conn_key, stream };
         self.pump_request(key);
         self.mark(conn_key);
