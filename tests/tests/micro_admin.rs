@@ -1,5 +1,7 @@
 //! What a micro-proxy tells of itself and of its traffic: admin pages, metrics, access log, load reports.
 
+use std::{fs, path::Path};
+
 use anyhow::{Context, Result, ensure};
 use byrnie_tests::{
     app::{App, reply},
@@ -74,10 +76,18 @@ async fn requests_are_told_by_both_sides_with_istios_labels_and_logged() -> Resu
     let of_server = page(&shop.server, "/metrics").await?;
     let seen = ["reporter=\"destination\"", "destination_service_name=\"cart\"", cart, "code=\"200\"", "mutual_tls"];
     assert_eq!(metric(&of_server, "byrnie_requests_total", &seen)?, 2.0);
-    assert_eq!(metric(&of_client, "byrnie_xds_connected", &[])?, 1.0);
-    assert_eq!(metric(&of_client, "byrnie_xds_nacks_total", &[])?, 0.0);
+    assert_eq!(metric(&of_client, "byrnie_proxy_xds_connected", &[])?, 1.0);
+    assert_eq!(metric(&of_client, "byrnie_proxy_xds_nacks_total", &[])?, 0.0);
     assert_eq!(metric(&of_client, "byrnie_upstream_endpoints", &["shop/cart:80", "\"healthy\""])?, 1.0);
     assert!(metric(&of_client, "byrnie_certificate_expiry_timestamp_seconds", &[])? > 1.7e9);
+
+    let told = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/telemetry.md"))?;
+    let families = of_client.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let is_told = |name: &&str| told.contains(&format!("`{name}`")) || told.contains(&format!("`{name}_total`"));
+    assert_eq!(families.filter(|name| !is_told(name)).collect::<Vec<_>>(), [""; 0], "missing in docs/telemetry.md");
+    let pages = page(&shop.client, "/help").await?;
+    let paths = pages.lines().filter_map(|line| line.split([' ', '?']).nth(1));
+    assert_eq!(paths.filter(|path| !told.contains(path)).collect::<Vec<_>>(), [""; 0], "missing in docs/telemetry.md");
 
     let log = shop.client.log();
     let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

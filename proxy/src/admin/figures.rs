@@ -65,16 +65,16 @@ impl Figures {
         let refused = self.xds.resources().borrow().unsettled.iter().filter(refused).count();
         let connected = i64::from(figures.connected_since.is_some());
         gauge(encoder, "byrnie_proxy_config_generation", "Configurations that were put in force", generation)?;
-        gauge(encoder, "byrnie_xds_connected", "Whether there is a stream from the control plane", connected)?;
+        gauge(encoder, "byrnie_proxy_xds_connected", "Whether there is a stream from the control plane", connected)?;
         let help = "Resources whose last version cannot be honoured";
-        gauge(encoder, "byrnie_xds_refused_resources", help, i64::try_from(refused).unwrap_or(i64::MAX))?;
+        gauge(encoder, "byrnie_proxy_xds_refused_resources", help, i64::try_from(refused).unwrap_or(i64::MAX))?;
         for (name, help, value) in [
-            ("byrnie_xds_streams", "Streams that were opened", figures.connects),
-            ("byrnie_xds_stream_failures", "Tries without a stream, and streams that ended", figures.failures),
-            ("byrnie_xds_acks", "Responses that were accepted", figures.acks),
-            ("byrnie_xds_nacks", "Responses that were refused, in part or as a whole", figures.nacks),
-            ("byrnie_xds_updates", "Resources that were new or changed", figures.updates),
-            ("byrnie_xds_removals", "Resources that were taken back", figures.removals),
+            ("byrnie_proxy_xds_streams", "Streams that were opened", figures.connects),
+            ("byrnie_proxy_xds_stream_failures", "Tries without a stream, and streams that ended", figures.failures),
+            ("byrnie_proxy_xds_acks", "Responses that were accepted", figures.acks),
+            ("byrnie_proxy_xds_nacks", "Responses that were refused, in part or as a whole", figures.nacks),
+            ("byrnie_proxy_xds_updates", "Resources that were new or changed", figures.updates),
+            ("byrnie_proxy_xds_removals", "Resources that were taken back", figures.removals),
         ] {
             counter(encoder, name, help, value)?;
         }
