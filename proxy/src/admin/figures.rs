@@ -40,6 +40,9 @@ struct Upstream {
     retries: u64,
 }
 
+/// Name, help, value.
+type Gauge = (&'static str, &'static str, fn(&Upstream) -> u64);
+
 impl fmt::Debug for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Figures").finish_non_exhaustive()
@@ -104,7 +107,7 @@ impl Figures {
                 ConstGauge::new(signed(count)).encode(family.encode_family(&labels)?)?;
             }
         }
-        let gauges: [(&str, &str, fn(&Upstream) -> u64); 4] = [
+        let gauges: [Gauge; 4] = [
             ("byrnie_upstream_ejected_endpoints", "Endpoints that are ejected", |upstream| upstream.ejected),
             ("byrnie_upstream_connections", "Connections to endpoints", |upstream| upstream.connections),
             ("byrnie_upstream_requests_active", "Requests on a connection", |upstream| upstream.active),

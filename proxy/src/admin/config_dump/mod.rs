@@ -88,7 +88,7 @@ impl Dump<'_> {
     }
 
     fn clusters(&self) -> Vec<Section> {
-        let active = self.serving(Kind::Cluster, &self.resources.clusters, "cluster", |one| cluster::json(one));
+        let active = self.serving(Kind::Cluster, &self.resources.clusters, "cluster", cluster::json);
         let warming = self.unsettled(Kind::Cluster).filter_map(|unsettled| match &unsettled.state {
             State::Warming(version) => {
                 Some(json!({ "version_info": version.as_str(), "cluster": { "name": *unsettled.name } }))
@@ -110,7 +110,7 @@ impl Dump<'_> {
     }
 
     fn routes(&self) -> Section {
-        let entries = self.serving(Kind::Route, &self.resources.routes, "route_config", |one| route::json(one));
+        let entries = self.serving(Kind::Route, &self.resources.routes, "route_config", route::json);
         Section {
             name: "dynamic_route_configs",
             message: "RoutesConfigDump.DynamicRouteConfig",
@@ -119,7 +119,7 @@ impl Dump<'_> {
     }
 
     fn endpoints(&self) -> Section {
-        let entries = self.serving(Kind::Endpoints, &self.resources.endpoints, "endpoint_config", |one| endpoints(one));
+        let entries = self.serving(Kind::Endpoints, &self.resources.endpoints, "endpoint_config", endpoints);
         Section {
             name: "dynamic_endpoint_configs",
             message: "EndpointsConfigDump.DynamicEndpointConfig",
@@ -129,7 +129,7 @@ impl Dump<'_> {
 
     /// Of Envoy's states of a listener: the version that serves stands a floor deeper than elsewhere.
     fn listeners(&self) -> Section {
-        let serving = self.serving(Kind::Listener, &self.resources.listeners, "listener", |one| listener::json(one));
+        let serving = self.serving(Kind::Listener, &self.resources.listeners, "listener", listener::json);
         let active =
             serving.into_iter().map(|state| json!({ "name": state["listener"]["name"], "active_state": state }));
         let mut entries: Vec<Value> = active.collect();

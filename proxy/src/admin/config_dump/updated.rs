@@ -12,7 +12,9 @@ use tokio::sync::watch;
 
 /// By kind and name: which version, and since when.
 #[derive(Debug, Default)]
-pub struct Updated(Mutex<HashMap<(Kind, Arc<str>), (Version, SystemTime)>>);
+pub struct Updated(Mutex<Times>);
+
+type Times = HashMap<(Kind, Arc<str>), (Version, SystemTime)>;
 
 impl Updated {
     /// Follows what serves, as long as somebody says it.
@@ -44,7 +46,7 @@ impl Updated {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<(Kind, Arc<str>), (Version, SystemTime)>> {
+    fn held(&self) -> MutexGuard<'_, Times> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

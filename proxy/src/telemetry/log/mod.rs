@@ -71,11 +71,6 @@ impl Log {
         done
     }
 
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.lines.is_empty()
-    }
-
     fn line(&mut self, started: Instant, ended: Instant) -> Option<Line<'_>> {
         if self.lines.len() >= WAITING {
             self.sink.drop_lines(1);
