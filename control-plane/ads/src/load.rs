@@ -68,6 +68,7 @@ impl Loads {
 /// One stream of reports.
 pub(crate) struct LoadStream {
     shared: Arc<Shared>,
+    loads: Arc<Loads>,
     requests: Requests<LoadStatsRequest>,
     stage: Stage,
 }
@@ -92,8 +93,8 @@ impl Drop for Reporting {
 }
 
 impl LoadStream {
-    pub fn new(shared: Arc<Shared>, requests: Requests<LoadStatsRequest>, door: Door) -> Self {
-        Self { shared, requests, stage: Stage::Knocking(Box::new(door)) }
+    pub fn new(shared: Arc<Shared>, loads: Arc<Loads>, requests: Requests<LoadStatsRequest>, door: Door) -> Self {
+        Self { shared, loads, requests, stage: Stage::Knocking(Box::new(door)) }
     }
 
     /// Takes in a request; the first is answered.
@@ -123,7 +124,7 @@ impl LoadStream {
         let caller =
             Caller { metadata: &door.metadata, extensions: &door.extensions, peer: door.peer, client: &client };
         self.shared.gate.admit(&caller)?;
-        let (loads, stream) = (Arc::clone(&self.shared.loads), self.shared.hub.stream_id());
+        let (loads, stream) = (Arc::clone(&self.loads), self.shared.hub.stream_id());
         loads.book().open(stream, client, now());
         Ok(Reporting { loads, stream })
     }

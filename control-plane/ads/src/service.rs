@@ -37,12 +37,13 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Ads {
     shared: Arc<Shared>,
+    loads: Arc<Loads>,
 }
 
 impl Ads {
     /// Serves what `hub` shows to whom `gate` lets in, and puts into `loads` what clients report.
     pub fn new(hub: Arc<Hub>, loads: Arc<Loads>, gate: impl Gate, secrets: impl Secrets) -> Self {
-        Self { shared: Arc::new(Shared { hub, loads, gate: Box::new(gate), secrets: Box::new(secrets) }) }
+        Self { shared: Arc::new(Shared { hub, gate: Box::new(gate), secrets: Box::new(secrets) }), loads }
     }
 
     /// All services, to be served beside others: `tuned(Server::builder()).add_routes(ads.routes())`.
@@ -53,7 +54,7 @@ impl Ads {
             .add_service(self.service::<Listeners>())
             .add_service(self.service::<RouteConfigurations>())
             .add_service(self.service::<SecretsByType>())
-            .add_service(LoadReporting { shared: self.shared.clone() })
+            .add_service(LoadReporting { shared: self.shared.clone(), loads: self.loads.clone() })
     }
 
     fn service<A: Api>(&self) -> Discovery<A> {
@@ -158,6 +159,7 @@ impl<A: Api> Service<http::Request<Body>> for Discovery<A> {
 #[derive(Clone)]
 struct LoadReporting {
     shared: Arc<Shared>,
+    loads: Arc<Loads>,
 }
 
 impl NamedService for LoadReporting {
@@ -180,7 +182,7 @@ impl Service<http::Request<Body>> for LoadReporting {
             return std::future::ready(Ok(Status::unimplemented(why).into_http()));
         }
         let (door, body) = open(request);
-        let stream = LoadStream::new(self.shared.clone(), Requests::new(body), door);
+        let stream = LoadStream::new(self.shared.clone(), self.loads.clone(), Requests::new(body), door);
         std::future::ready(Ok(response(ResponseBody::new(stream))))
     }
 }

@@ -25,7 +25,6 @@ use crate::{
     gate::{Caller, Gate},
     hub::Hub,
     incoming::{self, Incoming},
-    load::Loads,
     requests::Requests,
     secret::{self, Secrets},
     session::{Nack, Outcome, Response, Session, TypeUrl},
@@ -45,7 +44,6 @@ const SECRET_PAUSE: Duration = Duration::from_secs(1);
 /// What every stream needs.
 pub(crate) struct Shared {
     pub hub: Arc<Hub>,
-    pub loads: Arc<Loads>,
     pub gate: Box<dyn Gate>,
     pub secrets: Box<dyn Secrets>,
 }
