@@ -8,7 +8,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use byrnie_balance::{Checks, Ejection, FirstCheck, Limits, Policy};
 
-use crate::{Endpoints, UpstreamTls, listener::Keepalive};
+use crate::{Endpoints, UpstreamTls, http::Version, value::Keepalive};
 
 pub use fields::tables;
 
@@ -74,15 +74,6 @@ pub enum Protocol {
     AsReceived,
     /// `auto_config`: what the peer selects by ALPN, HTTP/1.1 where it selects nothing.
     ByAlpn,
-}
-
-/// A version of HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2.
-    Http2,
 }
 
 /// Which transport an endpoint is called by.

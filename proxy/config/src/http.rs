@@ -1,4 +1,4 @@
-//! Options of HTTP that listeners and clusters share.
+//! Versions and options of HTTP that listeners and clusters share.
 
 use std::time::Duration;
 
@@ -9,6 +9,15 @@ use crate::{
     fields::{At, fields},
     value::number,
 };
+
+/// A version of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
 
 /// Of a connection without requests, where nothing is said.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(3_600);

@@ -22,16 +22,18 @@ mod text;
 mod tls;
 mod value;
 
-pub use cluster::{Cluster, Discovery, HealthCheck, HttpProbe, Probe, Protocol, Sockets, Version};
+pub use cluster::{Cluster, Discovery, HealthCheck, HttpProbe, Probe, Protocol, Sockets};
 pub use endpoints::{Endpoint, Endpoints};
 pub use fields::{How, Row, Table, supported};
 pub use head::{Fields, RequestHead, ResponseHead};
+pub use http::Version;
 pub use line::Of;
 pub use listener::{
-    Chain, ChainMatch, ClientCertificate, Direction, Filter, Http, Inspect, Keepalive, Listener, LocalReply, Routes,
-    Seen, Tcp, Transport,
+    Chain, ChainMatch, ClientCertificate, Direction, Filter, Http, Inspect, Listener, LocalReply, Routes, Seen, Tcp,
+    Transport,
 };
 pub use refused::Refused;
 pub use resource::{Reference, Resource};
 pub use route::{Action, Forward, Redirect, Respond, Retry, Route, RouteTable, Target};
 pub use tls::{DownstreamTls, PeerName, UpstreamTls};
+pub use value::Keepalive;

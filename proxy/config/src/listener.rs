@@ -7,7 +7,7 @@ mod read;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{DownstreamTls, RouteTable};
+use crate::{DownstreamTls, RouteTable, http::Version, value::Keepalive};
 
 pub use choose::Seen;
 pub use fields::tables;
@@ -33,17 +33,6 @@ pub struct Listener {
     pub default: Option<Chain>,
     /// `tcp_keepalive`: idle time, interval, probes.
     pub keepalive: Option<Keepalive>,
-}
-
-/// SO_KEEPALIVE and its parameters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keepalive {
-    /// Before the first probe.
-    pub time: Duration,
-    /// Between probes.
-    pub interval: Duration,
-    /// Unanswered probes that end a connection.
-    pub probes: u32,
 }
 
 /// `traffic_direction`.
@@ -127,7 +116,7 @@ pub struct Http {
     /// Where requests go.
     pub routes: Routes,
     /// `codec_type`: none is AUTO.
-    pub only: Option<crate::cluster::Version>,
+    pub only: Option<Version>,
     /// `default_host_for_http_10`; none where HTTP/1.0 is refused with 426 (`accept_http_10`).
     pub host_for_http10: Option<Box<str>>,
     /// `forward_client_cert_details`.

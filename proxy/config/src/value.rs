@@ -16,7 +16,6 @@ use byrnie_proto::envoy::{
 use crate::{
     Refused,
     fields::{At, fields},
-    listener::Keepalive,
 };
 
 fields! {
@@ -64,6 +63,17 @@ fields! {
             EnvironmentVariable environment_variable: refused,
         }
     }
+}
+
+/// SO_KEEPALIVE and its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Before the first probe.
+    pub time: Duration,
+    /// Between probes.
+    pub interval: Duration,
+    /// Unanswered probes that end a connection.
+    pub probes: u32,
 }
 
 /// A number where it is set.

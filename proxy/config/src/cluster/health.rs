@@ -14,10 +14,11 @@ use byrnie_proto::envoy::envoy::{
     r#type::v3::{CodecClientType, Int64Range},
 };
 
-use super::{HealthCheck, HttpProbe, Probe, Version};
+use super::{HealthCheck, HttpProbe, Probe};
 use crate::{
     Refused,
     fields::At,
+    http::Version,
     value::{each, number},
 };
 

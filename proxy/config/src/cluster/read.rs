@@ -24,12 +24,12 @@ use byrnie_proto::envoy::{
     google::protobuf::UInt32Value,
 };
 
-use super::{Cluster, Discovery, HealthCheck, Protocol, Sockets, Version, health};
+use super::{Cluster, Discovery, HealthCheck, Protocol, Sockets, health};
 use crate::{
     Endpoints, Refused, UpstreamTls,
     endpoints::account,
     fields::At,
-    http,
+    http::{self, Version},
     value::{each, from_stream, keepalive, number, socket_address},
 };
 

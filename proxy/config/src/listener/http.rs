@@ -26,9 +26,8 @@ use byrnie_proto::envoy::{
 use super::{ClientCertificate, Http, LocalReply, Routes};
 use crate::{
     Refused, RouteTable,
-    cluster::Version,
     fields::At,
-    http,
+    http::{self, Version},
     route::edit::Change,
     value::{each, flag, from_stream},
 };
