@@ -9,8 +9,9 @@ use std::{
 use super::{
     counts::{Counts, Latency},
     endpoints::{Ejections, Endpoints, Health},
+    kind::Kind,
     load::{Hops, Tally},
-    mesh::{APPLICATIONS, CLIENT, Kind, Pod, is_of},
+    mesh::{APPLICATIONS, CLIENT, Pod, is_of},
     split::{Seen, Wanted},
 };
 

@@ -154,7 +154,7 @@ fn modified(objects: &Objects) -> BTreeMap<String, SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::mesh::Choice;
+    use crate::demo::kind::Choice;
 
     fn objects() -> (tempfile::TempDir, Objects) {
         let directory = tempfile::tempdir().unwrap();

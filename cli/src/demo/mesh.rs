@@ -2,14 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail};
-use clap::ValueEnum;
-use saphyr::{LoadableYamlNode, Yaml};
+
+use super::kind::{self, Choice, Kind};
 
 /// The file whose edit moves the split.
 pub const ROUTE_FILE: &str = "cart-route.yaml";
@@ -28,34 +28,12 @@ const FILES: [(&str, &str); 6] = [
     ("peer-policy.yaml", include_str!("mesh/peer-policy.yaml")),
 ];
 const PODS_FILE: &str = "pods.yaml";
-const KIND_ANNOTATION: &str = "byrnie.io/proxy";
 const WRITTEN_NET: &str = "127.0.1.";
 const ADMIN: u16 = 15000;
 const INBOUND: u16 = 15080;
 const APPLICATION: u16 = 15081;
 const UPSTREAMS: [u16; 2] = [15101, 15102];
 const CONTROL_PLANE: u8 = 1;
-
-/// A kind of sidecar, as the annotation `byrnie.io/proxy` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// Byrnie's own.
-    Micro,
-    /// Envoy.
-    Envoy,
-}
-
-/// Which sidecars the Pods have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Choice {
-    /// What each Pod's annotation says: some of both kinds.
-    #[default]
-    Mixed,
-    /// Micro-proxies; Envoy is not needed.
-    Micro,
-    /// Envoys.
-    Envoy,
-}
 
 /// A Pod of the demo, as the objects describe it.
 #[derive(Clone, Copy, Debug)]
@@ -92,22 +70,6 @@ impl Pod {
 /// Whether a Pod or a version belongs to a service: `cart-v1` to `cart`.
 pub fn is_of(name: &str, service: &str) -> bool {
     name.strip_prefix(service).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-}
-
-impl Kind {
-    /// `micro`, `envoy`
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Micro => "micro",
-            Self::Envoy => "envoy",
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
 }
 
 /// Where the load comes from: a sidecar, and the demo itself as its application.
@@ -241,18 +203,10 @@ impl Objects {
     /// Which sidecar each Pod has. One whose Pod does not say is a micro-proxy.
     pub fn kinds(&self) -> anyhow::Result<BTreeMap<&'static str, Kind>> {
         let text = self.read(PODS_FILE).with_context(|| format!("{PODS_FILE} is gone"))?;
-        let documents = Yaml::load_from_str(&text).with_context(|| format!("{PODS_FILE} cannot be read"))?;
+        let annotated = kind::annotated(&text).with_context(|| format!("{PODS_FILE} cannot be read"))?;
         let kind_of = |pod: Pod| {
-            let mut metadata = documents.iter().filter_map(|document| document.as_mapping_get("metadata"));
-            let metadata = metadata.find(|metadata| text_at(metadata, "name") == Some(pod.name));
-            let annotations = metadata.and_then(|metadata| metadata.as_mapping_get("annotations"));
-            match (self.choice, annotations.and_then(|annotations| text_at(annotations, KIND_ANNOTATION))) {
-                (Choice::Micro, _) | (Choice::Mixed, None | Some("micro")) => Ok((pod.name, Kind::Micro)),
-                (Choice::Envoy, _) | (Choice::Mixed, Some("envoy")) => Ok((pod.name, Kind::Envoy)),
-                (Choice::Mixed, Some(other)) => {
-                    bail!("{PODS_FILE}: {KIND_ANNOTATION} of {} is {other:?}: micro and envoy are accepted", pod.name)
-                }
-            }
+            let kind = self.choice.kind(annotated.get(pod.name).map(String::as_str));
+            Ok((pod.name, kind.with_context(|| format!("{PODS_FILE}: {}", pod.name))?))
         };
         APPLICATIONS.into_iter().chain([CLIENT]).map(kind_of).collect()
     }
@@ -267,7 +221,7 @@ impl Objects {
         let ours = |text: &str| localized(text, &self.net, Choice::Mixed);
         let changed = FILES
             .iter()
-            .filter(|(name, text)| self.read(name).map(|now| without_kinds(&now)) != Some(without_kinds(&ours(text))));
+            .filter(|(name, text)| self.read(name).map(|now| kind::without(&now)) != Some(kind::without(&ours(text))));
         let mut edited: Vec<String> = changed.map(|(name, _)| (*name).to_owned()).collect();
         let is_ours = |name: &String| FILES.iter().any(|(ours, _)| ours == name);
         edited.extend(self.files().unwrap_or_default().into_iter().filter(|name| !is_ours(name)));
@@ -286,19 +240,7 @@ fn write(path: &Path, net: &Net, choice: Choice) -> io::Result<()> {
 }
 
 fn localized(text: &str, net: &Net, choice: Choice) -> String {
-    let text = text.replace(WRITTEN_NET, &net.prefix());
-    let (Choice::Micro | Choice::Envoy) = choice else { return text };
-    let (kind, other) = if choice == Choice::Micro { (Kind::Micro, Kind::Envoy) } else { (Kind::Envoy, Kind::Micro) };
-    text.replace(&format!("{KIND_ANNOTATION}: {other}\n"), &format!("{KIND_ANNOTATION}: {kind}\n"))
-}
-
-fn without_kinds(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with(&format!("{KIND_ANNOTATION}: ")));
-    lines.map(|line| format!("{line}\n")).collect()
-}
-
-fn text_at<'a>(mapping: &'a Yaml<'_>, key: &str) -> Option<&'a str> {
-    mapping.as_mapping_get(key)?.as_str()
+    choice.written(&text.replace(WRITTEN_NET, &net.prefix()))
 }
 
 /// The block of addresses that the Pods of an earlier demo have.
@@ -317,6 +259,12 @@ fn written_block(path: &Path) -> anyhow::Result<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A directory as a demo leaves it, with a block of addresses that no other test takes meanwhile.
+    fn left_behind(path: &Path, block: u8, choice: Choice) {
+        fs::create_dir(path).unwrap();
+        write(path, &Net::hold(block).unwrap(), choice).unwrap();
+    }
 
     #[test]
     fn two_demos_at_once_have_different_addresses_and_say_so_in_their_objects() {
@@ -357,6 +305,7 @@ mod tests {
     fn a_directory_with_objects_is_used_as_it_is_and_an_edit_is_noticed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mesh");
+        left_behind(&path, 251, Choice::Mixed);
         let objects = Objects::prepare(Some(&path), Choice::Mixed).unwrap();
         let address = objects.net.xds();
         assert_eq!(objects.edited(), Vec::<String>::new());
@@ -398,6 +347,7 @@ mod tests {
     fn what_was_written_for_one_kind_can_run_with_another_and_is_no_edit() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mesh");
+        left_behind(&path, 252, Choice::Micro);
         let written = Objects::prepare(Some(&path), Choice::Micro).unwrap();
         assert!(!written.read(PODS_FILE).unwrap().contains("byrnie.io/proxy: envoy"));
         assert_eq!(written.edited(), Vec::<String>::new());
@@ -408,7 +358,7 @@ mod tests {
         drop(again);
         let pods = fs::read_to_string(path.join(PODS_FILE)).unwrap();
         fs::write(path.join(PODS_FILE), pods.replacen("proxy: micro", "proxy: nginx", 1)).unwrap();
-        let error = Objects::prepare(Some(&path), Choice::Mixed).unwrap().kinds().unwrap_err().to_string();
+        let error = format!("{:#}", Objects::prepare(Some(&path), Choice::Mixed).unwrap().kinds().unwrap_err());
         assert!(
             error.contains("client") && error.contains("\"nginx\"") && error.contains("micro and envoy"),
             "{error}"

@@ -16,6 +16,7 @@ mod events;
 mod faults;
 mod fleet;
 mod http_client;
+mod kind;
 mod load;
 mod mesh;
 mod micro;
@@ -44,8 +45,9 @@ use tokio::{
 
 use self::{
     fleet::Fleet,
+    kind::{Choice, Kind},
     load::Load,
-    mesh::{CLIENT, Choice, Kind, Objects, ROUTE_FILE},
+    mesh::{CLIENT, Objects, ROUTE_FILE},
     screen::Screen,
     summary::Facts,
     watch::{EndedBy, Output, Watch},

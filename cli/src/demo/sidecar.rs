@@ -13,7 +13,8 @@ use http::StatusCode;
 use super::{
     endpoints::{self, Endpoints},
     http_client::HttpClient,
-    mesh::{Kind, NAMESPACE, Net, Pod},
+    kind::Kind,
+    mesh::{NAMESPACE, Net, Pod},
     process::Child,
 };
 

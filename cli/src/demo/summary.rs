@@ -6,7 +6,8 @@ use super::{
     board::{Board, Edge},
     counts::Latency,
     faults::Failing,
-    mesh::{Kind, ROUTE_FILE},
+    kind::Kind,
+    mesh::ROUTE_FILE,
     split::{Seen, Wanted},
     view::{clock, millis},
 };

@@ -7,7 +7,8 @@ use super::{
     board::{Board, Edge, Endpoint},
     counts::Latency,
     endpoints::Health,
-    mesh::{CLIENT, Kind, ROUTE_FILE, VERSIONED},
+    kind::Kind,
+    mesh::{CLIENT, ROUTE_FILE, VERSIONED},
     split::{Seen, Wanted},
 };
 
@@ -51,6 +52,9 @@ impl Line {
     }
 }
 
+/// Of a picture that is too high, identities give way: they never change.
+const LEAST_EVENTS: usize = 3;
+
 /// The whole picture; of the events as many of the newest as `rows` have room for.
 pub fn lines(board: &Board, directory: &str, events: &[&str], rows: usize) -> Vec<Line> {
     let blank = Line::default;
@@ -60,8 +64,12 @@ pub fn lines(board: &Board, directory: &str, events: &[&str], rows: usize) -> Ve
     lines.extend(sidecars(board));
     lines.extend([blank(), split(board.split, board.wanted), blank()]);
     lines.extend(endpoints(board));
-    lines.extend([blank(), Line::default().with(Ink::Bold, "IDENTITIES, as the sidecars proved them, spiffe://")]);
-    lines.extend(identities(board));
+    let identities = identities(board);
+    if lines.len() + identities.len() + 4 + LEAST_EVENTS <= rows {
+        let heading = "IDENTITIES, as the sidecars proved them, spiffe://";
+        lines.extend([blank(), Line::default().with(Ink::Bold, heading)]);
+        lines.extend(identities);
+    }
     lines.extend([blank(), Line::default().with(Ink::Bold, "EVENTS")]);
     let room = rows.saturating_sub(lines.len());
     let newest = events.iter().skip(events.len().saturating_sub(room));
@@ -276,7 +284,7 @@ mod tests {
 
     #[test]
     fn the_picture_names_all_that_the_reader_asks_for() {
-        let lines = lines(&board(), "/tmp/x", &["old", "cart-route.yaml changed"], 22);
+        let lines = lines(&board(), "/tmp/x", &["oldest", "old", "older", "cart-route.yaml changed"], 23);
         let text: Vec<String> = lines.iter().map(Line::text).collect();
         let expect = |line: &str| assert!(text.iter().any(|shown| shown == line), "{line:?} is not in {text:#?}");
         expect("byrnie demo  1:15  8 of 8 sidecars answer  q ends");
@@ -291,7 +299,15 @@ mod tests {
         assert_eq!(text.iter().filter(|line| *line == "a -> b").count(), 1, "two edges, one pair");
         assert!(text.iter().all(|line| line.chars().count() <= 80), "80 columns hold it: {text:#?}");
         assert_eq!(text.last().unwrap(), "cart-route.yaml changed");
-        assert_eq!(text.len(), 22, "the older event gives way: {text:#?}");
+        assert_eq!(text.len(), 23, "the oldest event gives way: {text:#?}");
+    }
+
+    #[test]
+    fn identities_give_way_where_there_are_few_rows() {
+        let lines = lines(&board(), "/tmp/x", &["one", "two", "three"], 22);
+        let text: Vec<String> = lines.iter().map(Line::text).collect();
+        assert!(!text.iter().any(|line| line.starts_with("IDENTITIES")), "{text:#?}");
+        assert_eq!(text.last().unwrap(), "three");
     }
 
     #[test]
