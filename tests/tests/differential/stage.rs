@@ -85,7 +85,12 @@ impl Stage {
     /// Bytes to Service `cart` on one connection, then the answers to so many requests, and what becomes of the
     /// connection after them.
     pub async fn raw(&self, label: &str, bytes: &[u8], methods: &[&str]) -> Result<()> {
-        let (answers, after) = client::raw(self.at("cart"), bytes, methods).await?;
+        self.raw_pieces(label, &[bytes], methods).await
+    }
+
+    /// The same in pieces, with a pause between them.
+    pub async fn raw_pieces(&self, label: &str, pieces: &[&[u8]], methods: &[&str]) -> Result<()> {
+        let (answers, after) = client::raw(self.at("cart"), pieces, methods).await?;
         let tries = self.log.take().await;
         for (index, answer) in answers.iter().enumerate() {
             self.write_down(label, answer, if index == 0 { &tries } else { &[] });

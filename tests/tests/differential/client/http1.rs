@@ -21,12 +21,24 @@ use crate::{
 /// So long a connection is watched that should stay open, and one that should be closed: Envoy takes a second for it.
 const WATCH: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(4)];
 
-/// Bytes as they are, the answers to so many requests, and what becomes of the connection after them.
-pub async fn raw(address: SocketAddr, bytes: &[u8], methods: &[&str]) -> anyhow::Result<(Vec<Answer>, &'static str)> {
+/// Between two pieces that must not be read as one.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// Bytes as they are, in pieces, the answers to so many requests, and what becomes of the connection after them.
+pub async fn raw(
+    address: SocketAddr,
+    pieces: &[&[u8]],
+    methods: &[&str],
+) -> anyhow::Result<(Vec<Answer>, &'static str)> {
     let (reader, mut writer) = TcpStream::connect(address).await?.into_split();
     let mut reader = Reader::new(reader);
-    // The peer may refuse them before it has read all.
-    drop(writer.write_all(bytes).await);
+    for (index, piece) in pieces.iter().enumerate() {
+        if index > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        // The peer may refuse them before it has read all.
+        drop(writer.write_all(piece).await);
+    }
     let mut answers = Vec::new();
     for method in methods {
         let mut answer = Answer::default();

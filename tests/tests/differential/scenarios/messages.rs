@@ -228,14 +228,15 @@ async fn bad_requests(stage: Arc<Stage>) -> Result<()> {
         ("not HTTP", "EHLO example.org\r\n\r\n".to_owned()),
         ("unknown method", "BREW /pot HTTP/1.1\r\nhost: a\r\n\r\n".to_owned()),
         ("path without a slash", "GET pot HTTP/1.1\r\nhost: a\r\n\r\n".to_owned()),
-        ("bad chunk", "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n".to_owned()),
         ("a large header", format!("GET / HTTP/1.1\r\nhost: a\r\nx-long: {long}\r\n\r\n")),
         ("many headers", format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x-many: 1\r\n".repeat(120))),
     ];
     for (label, request) in cases {
         stage.raw(label, request.as_bytes(), &["GET"]).await?;
     }
-    Ok(())
+    // Were it to come with the head, a proxy might see it before it passes the request on, or not.
+    let head = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n";
+    stage.raw_pieces("bad chunk", &[head, b"zz\r\n"], &["POST"]).await
 }
 
 async fn targets(stage: Arc<Stage>) -> Result<()> {
