@@ -1,10 +1,14 @@
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Result;
+use byrnie_ca::LEAF_LIFETIME;
 use byrnie_control_plane::{ControlPlane, Settings};
 use byrnie_runtime::logs;
 
-use crate::state::StateDirectory;
+use crate::{state::StateDirectory, token};
+
+/// A shorter one would be renewed before every proxy has it.
+const SHORTEST_LEAF: Duration = Duration::from_secs(10);
 
 /// `byrnie run`
 #[derive(Debug, clap::Args)]
@@ -20,6 +24,9 @@ pub struct Args {
     admin_address: SocketAddr,
     #[command(flatten)]
     state: StateDirectory,
+    /// How long a workload's certificate lasts, 10s to 24h; it is renewed at two thirds of that
+    #[arg(long, value_name = "TIME", value_parser = leaf_lifetime, default_value = "24h")]
+    leaf_lifetime: Duration,
     /// Form of the log on standard error; BYRNIE_LOG sets what is logged (default: info)
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     log_format: logs::Format,
@@ -33,7 +40,30 @@ pub async fn run(args: Args) -> Result<()> {
         state: args.state.path()?,
         xds_address: args.xds_address,
         admin_address: args.admin_address,
+        leaf_lifetime: args.leaf_lifetime,
     };
     ControlPlane::build(settings).await?.serve().await?;
     Ok(())
+}
+
+fn leaf_lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = token::lifetime(text)?;
+    if (SHORTEST_LEAF..=LEAF_LIFETIME).contains(&lifetime) {
+        return Ok(lifetime);
+    }
+    Err("10s to 24h is accepted".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_lasts_ten_seconds_at_least_and_a_day_at_most() {
+        assert_eq!(leaf_lifetime("45s"), Ok(Duration::from_secs(45)));
+        assert_eq!(leaf_lifetime("24h"), Ok(LEAF_LIFETIME));
+        for wrong in ["9s", "25h", "1d"] {
+            assert!(leaf_lifetime(wrong).unwrap_err().contains("is accepted"), "{wrong}");
+        }
+    }
 }

@@ -75,7 +75,8 @@ impl ControlPlane {
         }
         let clock: Clock = Arc::new(SystemTime::now);
         let trust_domain = trust_domain(&first);
-        let authority = Arc::new(Authority::new(CaState::open(&settings.state, &trust_domain, clock())?));
+        let authority = Authority::new(CaState::open(&settings.state, &trust_domain, clock())?);
+        let authority = Arc::new(authority.with_lifetime(settings.leaf_lifetime));
         let (hub, current) = (Hub::new(Snapshot::default()), Current::default());
         let loopback = settings.xds_address.ip().is_loopback();
         let gate = TokenGate::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock), loopback);

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use byrnie_ca::StateError;
 use byrnie_runtime::listen::BindError;
@@ -17,6 +17,8 @@ pub struct Settings {
     pub xds_address: SocketAddr,
     /// Health, metrics and debugging.
     pub admin_address: SocketAddr,
+    /// How long a certificate of a workload lasts.
+    pub leaf_lifetime: Duration,
 }
 
 /// A start that failed; nothing was served.
