@@ -9,6 +9,7 @@ pub mod admin;
 pub mod config;
 pub mod control;
 pub mod identity;
+pub mod run;
 pub mod settings;
 pub mod shared;
 pub mod telemetry;

@@ -1,0 +1,38 @@
+//! The whole process after its settings: what `byrnie-proxy` does, and the demo's micro-proxies with it.
+
+use byrnie_runtime::logs;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
+
+use crate::{control::Proxy, settings::Settings};
+
+/// Serves until a signal comes and what runs is finished. To be called once, by a process that does nothing else: logs,
+/// the panic hook and the limit of open files are the process's.
+///
+/// # Errors
+/// Where the start cannot work; the text names what to change.
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    let levels = logs::init(settings.log_format, settings.log.as_deref())?;
+    end_on_panic();
+    raise_descriptors();
+    // Traffic is the workers'; what happens here is little, and one thread is all that it costs.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async { Ok(Proxy::build(settings, levels).await?.serve().await?) })
+}
+
+/// Each request takes up to two, and the soft limit that shells and systemd give is 1024.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        warn!(%error, soft = limit.current, "the limit of open files stays as it is");
+    }
+}
+
+/// A proxy that lost one of its threads or tasks is worse than none: whoever keeps it running starts it anew.
+fn end_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::abort();
+    }));
+}
