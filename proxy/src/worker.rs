@@ -72,6 +72,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(1);
 /// How long a client may take to hear that its connection is over.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How long a connection that is to end may wait for its peer to take anything of what is left.
+const STUCK: Duration = Duration::from_secs(60);
+
 /// While it drains, a worker without requests ends after so long.
 const QUIET: Duration = Duration::from_millis(500);
 
@@ -124,6 +127,7 @@ struct Loop {
     conns: Table<Conn>,
     exchanges: Table<Box<Exchange>>,
     /// Exchanges that are over, to be used again.
+    #[expect(clippy::vec_box, reason = "they go back into the table in the boxes that they came in")]
     spare: Vec<Box<Exchange>>,
     pools: Pools,
     timers: Timers,
@@ -431,7 +435,7 @@ impl Loop {
     fn settle(&mut self, key: Key) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         if !conn.is_drained() || self.is_connecting(key) {
-            return;
+            return self.limit_end(key);
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
         if conn.after == After::Shut && !conn.is_secured() {
@@ -458,6 +462,16 @@ impl Loop {
                 self.close(key);
             }
             After::Open | After::IsShut => {}
+        }
+    }
+
+    /// A peer that takes nothing of what it is sent last does not keep its connection for ever.
+    fn limit_end(&mut self, key: Key) {
+        if let Some(conn) = self.conns.get(key)
+            && matches!(conn.after, After::Close | After::Reset)
+            && conn.deadline.is_none()
+        {
+            self.set_deadline(key, STUCK);
         }
     }
 
@@ -496,7 +510,9 @@ impl Loop {
         self.shared.connections.fetch_add(1, Relaxed);
         if let Err(error) = registered {
             tracing::warn!(%error, "a socket could not be watched");
-            self.close(key);
+            // Nobody has counted it yet.
+            self.conns.remove(key);
+            self.shared.connections.fetch_sub(1, Relaxed);
             return None;
         }
         Some(key)
@@ -509,7 +525,10 @@ impl Loop {
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.deadline = None;
+        let took = self.now.saturating_duration_since(conn.active) < STUCK;
         match conn.role {
+            _ if matches!(conn.after, After::Close | After::Reset) && took => self.set_deadline(key, STUCK),
+            _ if matches!(conn.after, After::Close | After::Reset) => self.close(key),
             Role::Inspecting(_) => self.inspection_is_due(key),
             Role::Client(_) => self.connect_is_due(key),
             Role::Tunnel(_) => self.tunnel_is_due(key),
@@ -588,6 +607,7 @@ impl Loop {
         self.pools.sweep();
         self.pipes.clear();
         self.accept_late();
+        self.sweep_waiting();
         self.spare.truncate(64);
         if buffers.sealed.capacity() > 128 << 10 {
             buffers.sealed = Vec::new();
@@ -621,7 +641,7 @@ impl Loop {
                 server.drain();
                 self.client_gone(key);
             }
-            Role::Client(_) => self.close_when_written(key),
+            Role::Client(_) => self.leave_pool(key),
             Role::Tunnel(_) => self.tunnel_idle(key),
             Role::Inspecting(_) | Role::Done => {}
         }
@@ -639,3 +659,6 @@ fn draw(state: &mut u64) -> u64 {
     *state ^= *state >> 27;
     state.wrapping_mul(0x2545_f491_4f6c_dd1d)
 }
+
+#[cfg(test)]
+mod tests;

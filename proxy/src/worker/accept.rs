@@ -90,12 +90,12 @@ impl Loop {
 
     /// Takes all connections that wait.
     pub fn accept(&mut self, token: Token) {
-        self.busy = true;
         loop {
             let Some(bound) = self.listening.sockets.get(&token) else { return };
             match bound.socket.accept() {
                 Ok((stream, peer)) => {
                     let listener = bound.listener.clone();
+                    self.busy = true;
                     self.accepted(stream, peer, listener);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -104,6 +104,7 @@ impl Loop {
                 Err(error) => {
                     // Out of descriptors, mostly: the next look of the housekeeping tries again.
                     tracing::warn!(%error, address = %bound.address, "accept failed");
+                    self.busy = true;
                     return;
                 }
             }
@@ -166,6 +167,16 @@ impl Loop {
                 self.listening.waiting.push(key);
             }
         }
+    }
+
+    /// Forgets those that do not wait any more.
+    pub fn sweep_waiting(&mut self) {
+        let conns = &self.conns;
+        let seeks = |key: &Key| match conns.get(*key).map(|conn| &conn.role) {
+            Some(Role::Inspecting(inspecting)) => inspecting.seeks == Seeks::Listener,
+            _ => false,
+        };
+        self.listening.waiting.retain(seeks);
     }
 
     /// With the listener of the address, or (none) kept by the one that it arrived at.

@@ -20,6 +20,8 @@ pub struct Client {
     pub codec: Codec,
     /// It failed: nothing new is begun on it.
     pub gone: bool,
+    /// Those that were sent on it.
+    pub requests: u32,
 }
 
 /// How far it is.
@@ -87,6 +89,15 @@ impl Client {
         }
     }
 
+    /// Those that it carries.
+    pub fn exchanges(&self) -> Vec<Key> {
+        match &self.codec {
+            Codec::Connecting => Vec::new(),
+            Codec::Http1(http1) => http1.exchange.into_iter().collect(),
+            Codec::Http2(http2) => http2.streams.exchanges(),
+        }
+    }
+
     /// Whether nothing more comes of this connection once its output is written.
     pub fn is_over(&self) -> bool {
         match &self.codec {
@@ -135,6 +146,7 @@ impl Client {
                 }
                 message::write_http1(&mut http1.core, &mut http1.out, head, length).map_err(|_| Unsent::Request)?;
                 http1.exchange = Some(exchange);
+                self.requests += 1;
                 Ok(None)
             }
             Codec::Http2(Http2 { core, streams, settled }) => {
@@ -146,8 +158,18 @@ impl Client {
                     _ => Unsent::Connection,
                 })?;
                 streams.insert(stream, exchange);
+                self.requests += 1;
                 Ok(Some(stream))
             }
+        }
+    }
+
+    /// The request that was written last is the last one.
+    pub fn end_after_this(&mut self) {
+        match &mut self.codec {
+            Codec::Connecting => {}
+            Codec::Http1(http1) => http1.core.close_after_response(),
+            Codec::Http2(http2) => http2.core.drain(),
         }
     }
 

@@ -10,7 +10,12 @@ use std::{
 use byrnie_config::Listener;
 use mio::net::TcpStream;
 
-use super::{buffer::{Buffer, READ}, client::Client, ends::Tunnel, server::Server};
+use super::{
+    buffer::{Buffer, READ},
+    client::Client,
+    ends::Tunnel,
+    server::Server,
+};
 use crate::tls;
 
 /// Most that is sealed at once: what a socket takes at a time.
@@ -180,7 +185,8 @@ impl Conn {
         plain.push(&self.kept);
         self.kept.clear();
         if self.ended {
-            return Got::Nothing;
+            // Whoever had no room for all of it comes again.
+            return Got::End;
         }
         if plain.filled().len() >= READ {
             // There is enough to understand before more is read.

@@ -168,7 +168,11 @@ impl Loop {
             }
         }
         self.refill_client(key);
-        self.mark(key);
+        match self.server(key).map(|server| &server.codec) {
+            // The last GOAWAY is out, and no stream is left.
+            Some(Codec::Http2(http2)) if http2.core.is_finished() => self.close_when_written(key),
+            _ => self.mark(key),
+        }
     }
 
     /// A new exchange, of which `fill` reads the head.
@@ -196,11 +200,7 @@ impl Loop {
     /// The client is gone, or what it sends cannot be understood any more: its exchanges end, and its connection when
     /// what was written for it is out.
     pub fn client_gone(&mut self, key: Key) {
-        let exchanges = match self.server(key).map(|server| &mut server.codec) {
-            Some(Codec::Http1(http1)) => http1.exchange.take().into_iter().collect(),
-            Some(Codec::Http2(http2)) => http2.streams.exchanges(),
-            Some(Codec::Unknown) | None => Vec::new(),
-        };
+        let exchanges = self.server(key).map(|server| server.exchanges()).unwrap_or_default();
         for exchange in exchanges {
             self.abandon(exchange, Reason::ClientGone);
         }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use byrnie_config::{Filter, Seen, Transport};
+
 use super::{
     Loop,
     conn::{Inspecting, Role, Seeks},
@@ -18,6 +20,14 @@ const SILENCE: Duration = Duration::from_millis(5);
 
 /// How long a first request line may take to be whole once it has begun (Envoy waits as long for the first octet).
 const LINE: Duration = Duration::from_millis(100);
+
+/// Whether a connection that says nothing would go to an endpoint as plain octets.
+fn carries_octets(inspecting: &Inspecting) -> bool {
+    let seen =
+        Seen { port: inspecting.called.port(), server_name: None, transport: Transport::Plain, applications: &[] };
+    let chain = inspecting.listener.choose(&seen);
+    chain.is_some_and(|chain| chain.tls.is_none() && matches!(chain.filter, Filter::Tcp(_)))
+}
 
 impl Loop {
     /// How long the first octets of a connection are waited for before its TCP chain is dialled; none where it is not.
@@ -37,7 +47,7 @@ impl Loop {
             return false;
         };
         inspecting.early = false;
-        if !is_silent {
+        if !is_silent || !carries_octets(inspecting) {
             let rest = inspecting.listener.inspect.timeout.unwrap_or(LINE);
             self.set_deadline(key, rest);
             return true;

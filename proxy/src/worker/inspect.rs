@@ -15,7 +15,10 @@ use super::{
     keys::Key,
     server::{Codec, Http1, Http2, Server},
 };
-use crate::tls::{self, Hello};
+use crate::{
+    shared::Stage,
+    tls::{self, Hello},
+};
 
 /// How long a client may say nothing where the listener sets no limit (Envoy's `listener_filters_timeout`).
 const SILENCE: Duration = Duration::from_secs(15);
@@ -53,8 +56,16 @@ impl Loop {
     pub fn begin_inspection(&mut self, key: Key) {
         let Some(inspecting) = self.inspecting(key) else { return };
         let inspect = inspecting.listener.inspect;
+        let mut kept = Vec::new();
+        if let Some(conn) = self.conns.get_mut(key) {
+            conn.paused = false;
+            if !inspect.tls && !inspect.http {
+                kept = std::mem::take(&mut conn.kept);
+            }
+        }
         if !inspect.tls && !inspect.http {
-            return self.choose(key, &First::Other, &[], false);
+            // What came while the listener was sought.
+            return self.choose(key, &First::Other, &kept, false);
         }
         let patience = self.silence(key).or(inspect.timeout).unwrap_or(SILENCE);
         self.set_deadline(key, patience);
@@ -165,8 +176,8 @@ impl Loop {
                     called,
                     proof: None,
                 };
-                conn.role =
-                    Role::Server(Box::new(Server { front: Rc::new(front), codec: Codec::Unknown, draining: false }));
+                let draining = self.stage > Stage::Running;
+                conn.role = Role::Server(Box::new(Server { front: Rc::new(front), codec: Codec::Unknown, draining }));
             }
             Filter::Tcp(tcp) => {
                 let tunnel = Tunnel::of_client(listener.clone(), tcp.clone(), chain.offers.clone(), called);

@@ -1,6 +1,6 @@
 //! Heads between the two protocol cores and the form in which routing reads and edits them.
 
-use byrnie_config::{RequestHead, ResponseHead};
+use byrnie_config::{Fields, Of, RequestHead, ResponseHead};
 use byrnie_http1 as http1;
 use byrnie_http2 as http2;
 use http::StatusCode;
@@ -72,6 +72,7 @@ pub fn read_http1(
     if let Some(upgrade) = request.upgrade() {
         head.set_upgrade(upgrade);
     }
+    join_lines(head.fields_mut(), Of::Requests);
     request.body().into()
 }
 
@@ -92,6 +93,7 @@ pub fn read_http2(request: &http2::Request<'_>, end: bool, scheme: &[u8], head: 
     if cookies > 0 {
         join_cookies(request, head);
     }
+    join_lines(head.fields_mut(), Of::Requests);
     if let Some(protocol) = request.protocol() {
         head.set_upgrade(protocol);
         // Its DATA are octets of a tunnel.
@@ -107,6 +109,49 @@ fn join_cookies(request: &http2::Request<'_>, head: &mut RequestHead) {
     head.fields_mut().push(b"cookie", &crumbs.join(&b"; "[..]));
 }
 
+/// Joins the lines of a field that Envoy keeps in one. Most heads have no name twice, so that is looked for first: a
+/// bit for each name, of which few meet by chance.
+#[inline]
+fn join_lines(fields: &mut Fields, of: Of) {
+    let (mut seen, mut twice) = ([0u64; 4], false);
+    for (name, _) in fields.iter() {
+        let ends = usize::from(*name.first().unwrap_or(&0)) * 5 + usize::from(*name.last().unwrap_or(&0));
+        let bit = ends * 11 + name.len();
+        let word = &mut seen[bit / 64 % 4];
+        twice |= *word & (1 << (bit % 64)) != 0;
+        *word |= 1 << (bit % 64);
+    }
+    if twice {
+        join_doubles(fields, of);
+    }
+}
+
+#[cold]
+fn join_doubles(fields: &mut Fields, of: Of) {
+    let is_double = |(place, (name, _)): (usize, (&[u8], &[u8]))| {
+        let before = fields.iter().take(place).filter(|(other, _)| *other == name).count();
+        (before == 1 && of.is_one_line(name)).then(|| name.to_vec())
+    };
+    let doubles: Vec<Vec<u8>> = fields.iter().enumerate().filter_map(is_double).collect();
+    for name in doubles {
+        let values: Vec<&[u8]> = fields.all(&name).collect();
+        let joined = values.join(&b","[..]);
+        fields.set(&name, &joined);
+    }
+}
+
+/// As `grpc-message` carries any text (gRPC over HTTP2, "Percent-Byte-Encoded").
+pub fn percent_encoded(text: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(text.len());
+    for octet in text {
+        match octet {
+            b'%' | 0..b' ' | 0x7f.. => encoded.extend_from_slice(format!("%{octet:02X}").as_bytes()),
+            octet => encoded.push(*octet),
+        }
+    }
+    encoded
+}
+
 /// Reads a response of HTTP/1, and how long its body is.
 #[inline]
 pub fn read_response_http1(response: &http1::Response<'_, '_>, head: &mut ResponseHead) -> Length {
@@ -114,6 +159,7 @@ pub fn read_response_http1(response: &http1::Response<'_, '_>, head: &mut Respon
     for (name, value) in response.end_to_end() {
         head.fields.push(name, value);
     }
+    join_lines(&mut head.fields, Of::Responses);
     match (response.body(), response.content_length()) {
         (http1::BodyLength::None, Some(octets)) => Length::Sized(octets),
         (length, _) => length.into(),
@@ -129,6 +175,7 @@ pub fn read_response_http2(response: &http2::Response<'_>, end: bool, head: &mut
             head.fields.push(field.name, field.value);
         }
     }
+    join_lines(&mut head.fields, Of::Responses);
     http2_length(response.content_length(), end)
 }
 
@@ -236,4 +283,28 @@ fn write_length(writer: &mut http2::HeadWriter<'_>, mut octets: u64) {
 /// The phrase of a status that has one.
 pub fn reason(status: u16) -> &'static str {
     StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_one_field_are_joined_where_it_first_stood() {
+        let mut fields = Fields::default();
+        for (name, value) in [("vary", "a"), ("x", "1"), ("vary", "b"), ("x", "2"), ("vary", ""), ("set-cookie", "c")] {
+            fields.push(name.as_bytes(), value.as_bytes());
+        }
+        join_lines(&mut fields, Of::Responses);
+        let text: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{}={}", String::from_utf8_lossy(name), String::from_utf8_lossy(value)))
+            .collect();
+        assert_eq!(text, ["vary=a,b,", "x=1", "x=2", "set-cookie=c"]);
+    }
+
+    #[test]
+    fn a_message_of_grpc_holds_any_text() {
+        assert_eq!(percent_encoded("50% ü\n".as_bytes()), b"50%25 %C3%BC%0A");
+    }
 }

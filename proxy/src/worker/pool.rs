@@ -82,6 +82,8 @@ pub struct Connections {
     pub connecting: Vec<Key>,
     /// Exchanges that wait.
     pub waiting: VecDeque<Key>,
+    /// All connections, whatever they do.
+    pub open: u32,
 }
 
 impl Endpoint {
@@ -198,10 +200,12 @@ impl Pools {
     }
 }
 
-/// Whether connections that were made by one are as good for the other.
+/// Whether connections that were made by one are as good for the other. What was counted by one set of limits is given
+/// back to that one.
 fn same_shape(one: &Upstream, other: &Upstream) -> bool {
-    Arc::ptr_eq(&one.cluster, &other.cluster)
-        || (one.cluster.protocol == other.cluster.protocol && one.cluster.bind == other.cluster.bind)
+    let (before, now) = (&one.cluster, &other.cluster);
+    Arc::ptr_eq(&one.breakers, &other.breakers)
+        && (Arc::ptr_eq(before, now) || (before.protocol == now.protocol && before.bind == now.bind))
 }
 
 impl Cluster {

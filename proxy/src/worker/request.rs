@@ -96,7 +96,7 @@ impl Loop {
             Action::Forward(forward) => {
                 let chosen: *const _ = forward.choose(draw(&mut self.random));
                 exchange.target = forward.targets.iter().position(|target| std::ptr::eq(target, chosen)).unwrap_or(0);
-                exchange.request.keeps = forward.retry.is_some();
+                exchange.request.keeps = forward.retry.as_ref().is_some_and(|retry| retry.applies_to(&exchange.head));
                 let idle = forward.idle_timeout.unwrap_or(front.http.stream_idle_timeout);
                 exchange.deadlines.idle = idle.map(|idle| (self.now + idle, idle));
                 if exchange.request.ended {
@@ -128,8 +128,6 @@ impl Loop {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.tries += 1;
         exchange.request.rewind();
-        exchange.deadlines.attempt =
-            exchange.retry().and_then(|retry| retry.per_try_timeout).map(|time| self.now + time);
         exchange.record.via = Some(endpoint);
         if exchange.request.keeps
             && let Some(host) = self.pools.endpoints.get(endpoint).and_then(|endpoint| endpoint.host.as_ref())
@@ -176,7 +174,10 @@ impl Loop {
         while let Some(conn) = self.ready_connection(endpoint, lane) {
             match self.send(key, endpoint, conn) {
                 Ok(()) => return,
-                Err(Unsent::Request) => return self.reply(key, Reason::BadRequest),
+                Err(Unsent::Request) => {
+                    self.put_back(conn);
+                    return self.reply(key, Reason::BadRequest);
+                }
                 Err(Unsent::Connection) => self.set_aside(endpoint, lane, conn),
                 Err(Unsent::Now) => {
                     connects = false;
@@ -204,7 +205,7 @@ impl Loop {
         let Some(client) = self.conns.get_mut(conn_key) else { return Err(Unsent::Connection) };
         let Role::Client(client) = &mut client.role else { return Err(Unsent::Connection) };
         if !entry.upstream.breakers.acquire(Resource::Requests) {
-            self.is_free(conn_key);
+            self.put_back(conn_key);
             self.try_failed(key, Failure::Overflow);
             return Ok(());
         }
@@ -228,9 +229,26 @@ impl Loop {
         // A chunked body of HTTP/1 has an end of its own.
         exchange.request.finished = end && (stream.is_some() || exchange.length.is_empty());
         exchange.up = Up::Sent { endpoint, conn: conn_key, stream };
+        if entry.upstream.cluster.max_requests.is_some_and(|most| client.requests >= most) {
+            client.end_after_this();
+        }
+        self.limit_try(key);
         self.pump_request(key);
         self.mark(conn_key);
         Ok(())
+    }
+
+    /// `per_try_timeout`: from when the whole request is there and has a connection.
+    fn limit_try(&mut self, key: Key) {
+        let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if let Some(time) = exchange.retry().and_then(|retry| retry.per_try_timeout)
+            && exchange.request.ended
+            && !exchange.reply.started
+            && matches!(exchange.up, Up::Sent { .. })
+        {
+            exchange.deadlines.attempt = Some(self.now + time);
+            self.watch(key);
+        }
     }
 
     /// A piece of the request's body.
@@ -280,10 +298,12 @@ impl Loop {
         exchange.request.trailers = trailers;
         if let Some(timeout) = exchange.forward().and_then(|forward| forward.timeout)
             && !exchange.is_upgrade()
+            && !exchange.reply.ended
         {
             exchange.deadlines.response = Some(self.now + timeout);
             self.watch(key);
         }
+        self.limit_try(key);
         self.pump_request(key);
     }
 
@@ -344,6 +364,7 @@ impl Loop {
         if let Some(upstream) = exchange.holds_retry.take() {
             upstream.breakers.release(Resource::Retries);
         }
+        exchange.deadlines.attempt = None;
         match std::mem::replace(&mut exchange.up, Up::Over) {
             Up::Waiting { endpoint, lane } => {
                 if let Some(endpoint) = self.pools.endpoints.get_mut(endpoint) {
@@ -367,6 +388,10 @@ impl Loop {
     /// A try failed before there was a response: another one, or the client is told.
     pub fn try_failed(&mut self, key: Key, failure: Failure) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if exchange.reply.ended {
+            // All that it had to say is here, and on its way down.
+            return self.end_try(key);
+        }
         let (sent, started) = (matches!(exchange.up, Up::Sent { .. }), exchange.reply.started);
         if let Up::Sent { endpoint, .. } | Up::Waiting { endpoint, .. } = exchange.up
             && let Some(outcome) = failure.outcome()
@@ -520,13 +545,7 @@ impl Loop {
                 if http1.core.can_reuse() {
                     self.is_free(conn);
                 } else {
-                    // What was given to it before goes out.
-                    client.gone = true;
-                    let (host, lane) = (client.host, client.lane);
-                    if let Some(endpoint) = self.pools.endpoints.get_mut(host) {
-                        endpoint.forget(lane, conn);
-                    }
-                    self.close_when_written(conn);
+                    self.leave_pool(conn);
                 }
             }
             (super::client::Codec::Http2(http2), Some(stream)) => {

@@ -8,7 +8,7 @@ use super::{
     Loop,
     exchange::Up,
     keys::Key,
-    message::Length,
+    message::{self, Length},
     reason::{Reason, grpc_code},
     server::{Codec, Unwritten},
 };
@@ -184,9 +184,14 @@ impl Loop {
             reply.octets.drain(..taken);
         }
         if reply.octets.is_empty() && reply.ended && !reply.finished {
-            reply.finished = match &reply.trailers {
-                None => server.send(stream, &[], true).is_ok(),
-                Some(fields) => server.trailers(stream, fields).is_ok(),
+            let ended = match &reply.trailers {
+                None => server.send(stream, &[], true).map(drop).map_err(|_| Unwritten::Gone),
+                Some(fields) => server.trailers(stream, fields),
+            };
+            reply.finished = match ended {
+                Ok(()) => true,
+                Err(Unwritten::Full) => false,
+                Err(Unwritten::Gone) => return self.abandon(key, Reason::Reset),
             };
         }
         let (relieved, finished) = (reply.octets.len() <= WAITING, reply.finished);
@@ -240,7 +245,8 @@ impl Loop {
                     // Of a request that is not wanted to its end (RFC 9113, section 8.1); else the stream has ended.
                     http2.core.reset(stream, ErrorCode::NO_ERROR);
                 }
-                self.mark(down);
+                let is_over = http2.core.is_finished();
+                if is_over { self.close_when_written(down) } else { self.mark(down) }
             }
             Some(Codec::Unknown) | None => {}
         }
@@ -266,7 +272,11 @@ impl Loop {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.record.reason = Some(reason);
         let mut head = ResponseHead::default();
-        head.begin(reason.status());
+        head.begin(match reason {
+            // The client has said all, so that it is the endpoint that was silent.
+            Reason::Idle if exchange.request.ended => Reason::Timeout.status(),
+            reason => reason.status(),
+        });
         if let Some(route) = &exchange.route {
             route.edit_response(None, &mut head);
         }
@@ -311,6 +321,7 @@ impl Loop {
     fn answer(&mut self, key: Key, mut head: ResponseHead, body: &[u8]) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.up = Up::Over;
+        (exchange.deadlines.response, exchange.deadlines.attempt) = (None, None);
         exchange.request.forget();
         let mut body = body;
         if exchange.is_grpc() && !(200..400).contains(&head.status) {
@@ -320,7 +331,7 @@ impl Loop {
             head.fields.set(b"content-type", b"application/grpc");
             head.fields.set(b"grpc-status", code.to_string().as_bytes());
             if !body.is_empty() {
-                head.fields.set(b"grpc-message", body);
+                head.fields.set(b"grpc-message", &message::percent_encoded(body));
             }
             body = b"";
         } else if !body.is_empty() && head.fields.get(b"content-type").is_none() {

@@ -54,6 +54,15 @@ pub enum Unwritten {
     Gone,
 }
 
+impl From<http2::Refused> for Unwritten {
+    fn from(refused: http2::Refused) -> Self {
+        match refused {
+            http2::Refused::OutputFull => Self::Full,
+            _ => Self::Gone,
+        }
+    }
+}
+
 /// What a response goes to is not there any more, or must not get it.
 #[derive(Debug)]
 pub struct Gone;
@@ -84,6 +93,15 @@ impl Server {
                 }
             }
             Codec::Http2(http2) => http2.core.wrote(octets),
+        }
+    }
+
+    /// Those that are under way.
+    pub fn exchanges(&self) -> Vec<Key> {
+        match &self.codec {
+            Codec::Unknown => Vec::new(),
+            Codec::Http1(http1) => http1.exchange.into_iter().collect(),
+            Codec::Http2(http2) => http2.streams.exchanges(),
         }
     }
 
@@ -158,11 +176,9 @@ impl Server {
                 message::respond_http1(&mut http1.core, &mut http1.out, head, length, upgrade)
                     .map_err(|_| Unwritten::Gone)
             }
-            (Codec::Http2(http2), Some(stream)) => message::respond_http2(&mut http2.core, stream, head, length, end)
-                .map_err(|refused| match refused {
-                    http2::Refused::OutputFull => Unwritten::Full,
-                    _ => Unwritten::Gone,
-                }),
+            (Codec::Http2(http2), Some(stream)) => {
+                Ok(message::respond_http2(&mut http2.core, stream, head, length, end)?)
+            }
             _ => Err(Unwritten::Gone),
         }
     }
@@ -188,17 +204,18 @@ impl Server {
     }
 
     /// Trailers, which end the response.
-    pub fn trailers(&mut self, stream: Option<http2::Key>, fields: &Fields) -> Result<(), Gone> {
+    pub fn trailers(&mut self, stream: Option<http2::Key>, fields: &Fields) -> Result<(), Unwritten> {
         match (&mut self.codec, stream) {
-            (Codec::Http1(http1), _) => http1.core.finish(&mut http1.out, fields.iter()).map_err(|_| Gone),
+            (Codec::Http1(http1), _) => http1.core.finish(&mut http1.out, fields.iter()).map_err(|_| Unwritten::Gone),
             (Codec::Http2(http2), Some(stream)) => {
-                let mut writer = http2.core.trailers(stream).map_err(|_| Gone)?;
+                let mut writer = http2.core.trailers(stream)?;
                 for (name, value) in fields.iter() {
                     writer.field(name, value);
                 }
-                writer.finish(true).map(drop).map_err(|_| Gone)
+                writer.finish(true)?;
+                Ok(())
             }
-            _ => Err(Gone),
+            _ => Err(Unwritten::Gone),
         }
     }
 

@@ -7,6 +7,7 @@ use byrnie_config::Discovery;
 
 use super::{
     Buffers, Loop,
+    buffer::READ,
     conn::{After, Conn, Got, Role},
     draw,
     ends::{Accepted, Dialled, Side, Tunnel},
@@ -97,7 +98,7 @@ impl Loop {
                     tunnel.other = Some(other);
                 }
                 self.set_deadline(other, upstream.cluster.connect_timeout);
-                // What the client sent meanwhile goes with the connection.
+                // The client may still turn out to speak HTTP.
                 self.enqueue(key);
             }
             Ok(None) | Err(_) => {
@@ -157,9 +158,14 @@ impl Loop {
         if let Some(conn) = self.conns.get_mut(key) {
             conn.deadline = None;
         }
-        if let Some(Tunnel { side: Side::Endpoint(dialled), .. }) = self.tunnel(key) {
-            let endpoint = dialled.endpoint;
+        if let Some(Tunnel { side: Side::Endpoint(dialled), other, .. }) = self.tunnel(key) {
+            let (endpoint, other) = (dialled.endpoint, *other);
             self.report(endpoint, Outcome::Connected);
+            if let Some(other) = other {
+                // What the client sent meanwhile.
+                self.resume(other);
+                self.enqueue(other);
+            }
         }
         self.mark(key);
     }
@@ -168,7 +174,14 @@ impl Loop {
     pub fn read_tunnel(&mut self, key: Key, buffers: &mut Buffers) {
         let Some(conn) = self.conns.get_mut(key) else { return };
         let Role::Tunnel(tunnel) = &conn.role else { return };
-        if tunnel.done || tunnel.is_connecting() {
+        if tunnel.is_connecting() {
+            return;
+        }
+        if tunnel.done {
+            // Nothing more is read, but a socket that broke ends the other end too.
+            if let Some(error) = conn.stream.take_error().ok().flatten() {
+                self.broken(key, &error.into());
+            }
             return;
         }
         let other = tunnel.other;
@@ -199,16 +212,20 @@ impl Loop {
         if waits && !ended && !octets.is_empty() && !self.decide(key, octets) {
             return;
         }
-        let Some(tunnel) = self.tunnel(key) else { return };
-        tunnel.done |= ended;
-        match tunnel.other {
-            Some(other) => self.hand_over_octets(key, other, octets, ended, &mut buffers.sealed),
-            None if ended => return self.close(key),
-            None => {
+        match self.tunnel(key).map(|tunnel| tunnel.other) {
+            Some(Some(other)) if self.carries(other) => {
+                self.hand_over_octets(key, other, octets, ended, &mut buffers.sealed);
+            }
+            Some(None) if ended => return self.close(key),
+            // They stay until a connection stands: an attempt that fails takes nothing with it.
+            Some(_) => {
                 if let Some(conn) = self.conns.get_mut(key) {
                     conn.keep(octets);
+                    conn.ended |= ended;
+                    conn.paused |= conn.kept.len() >= READ;
                 }
             }
+            None => return,
         }
         if let Some(conn) = self.conns.get(key)
             && conn.readable
@@ -217,6 +234,13 @@ impl Loop {
         {
             self.enqueue(key);
         }
+    }
+
+    /// Whether an end takes octets.
+    fn carries(&self, key: Key) -> bool {
+        self.conns.get(key).is_some_and(|conn| {
+            conn.is_secured() && matches!(&conn.role, Role::Tunnel(tunnel) if !tunnel.is_connecting())
+        })
     }
 
     /// TLS of an end stands.
@@ -255,6 +279,8 @@ impl Loop {
         if let Some(tunnel) = self.tunnel(key) {
             tunnel.done = true;
         }
+        // An endpoint that ends has decided what is spoken.
+        self.decided(other);
         if let Some(end) = self.conns.get_mut(other)
             && end.after == After::Open
         {
@@ -317,8 +343,7 @@ impl Loop {
         let silent = |conn: &Conn| self.now.saturating_duration_since(conn.active) >= limit;
         let Some(other) = other else { return self.close(key) };
         if self.conns.get(other).is_none_or(silent) {
-            self.close_when_written(key);
-            self.close_when_written(other);
+            self.tunnel_over(key, other);
         }
     }
 
@@ -339,6 +364,10 @@ impl Loop {
             }
             Side::Client(_) => None,
         };
+        // What was told to the peer before goes out, such as why.
+        if let Some(conn) = self.conns.get_mut(key) {
+            let _ = conn.write(&mut Vec::new());
+        }
         self.close(key);
         let Some(other) = other else { return };
         if let Some(endpoint) = failed {
@@ -375,6 +404,7 @@ impl Loop {
                     host.close_connection();
                 }
             }
+            self.drop_retired(dialled.endpoint);
         }
     }
 }

@@ -53,9 +53,9 @@ impl Loop {
         loop {
             let Some(endpoint) = self.pools.endpoints.get_mut(key) else { return };
             let one_each = lane == Lane::Http1 || (lane == Lane::Agreed && endpoint.agreed == Some(Version::Http1));
-            let none_open = endpoint.open == 0;
             let breakers = endpoint.upstream.breakers.clone();
             let connections = endpoint.lane(lane);
+            let none_open = connections.open == 0;
             let wanted = if one_each { connections.waiting.len() } else { connections.waiting.len().min(1) };
             if connections.connecting.len() >= wanted {
                 return;
@@ -79,7 +79,7 @@ impl Loop {
         let cluster = endpoint.upstream.cluster.clone();
         let stream = connect(endpoint.address, &cluster.bind, cluster.keepalive)?;
         let address = endpoint.address;
-        let client = Client { host: key, lane, codec: Codec::Connecting, gone: false };
+        let client = Client { host: key, lane, codec: Codec::Connecting, gone: false, requests: 0 };
         let conn = self.open(stream, address, Role::Client(Box::new(client)));
         let Some(conn) = conn else { return Err(io::Error::other("the socket could not be watched")) };
         if let Some(conn) = self.conns.get_mut(conn) {
@@ -88,6 +88,7 @@ impl Loop {
         }
         if let Some(endpoint) = self.pools.endpoints.get_mut(key) {
             endpoint.open += 1;
+            endpoint.lane(lane).open += 1;
             endpoint.lane(lane).connecting.push(conn);
             if let Some(host) = &endpoint.host {
                 host.open_connection();
@@ -209,7 +210,10 @@ impl Loop {
             }
             match self.send(exchange, endpoint, conn) {
                 Ok(()) => {}
-                Err(Unsent::Request) => self.reply(exchange, Reason::BadRequest),
+                Err(Unsent::Request) => {
+                    self.put_back(conn);
+                    self.reply(exchange, Reason::BadRequest);
+                }
                 Err(unsent) => {
                     if matches!(unsent, Unsent::Connection) {
                         self.set_aside(endpoint, lane, conn);
@@ -258,6 +262,26 @@ impl Loop {
         }
     }
 
+    /// A connection was not given a request after all.
+    pub fn put_back(&mut self, key: Key) {
+        let Some(Client { host, lane, codec: Codec::Http1(_), .. }) = self.client(key) else { return };
+        let (host, lane) = (*host, *lane);
+        if let Some(endpoint) = self.pools.endpoints.get_mut(host) {
+            endpoint.lane(lane).idle.push(key);
+        }
+    }
+
+    /// A connection gets no request any more, and ends with the last that it has.
+    pub fn leave_pool(&mut self, key: Key) {
+        let Some(client) = self.client(key) else { return };
+        client.gone = true;
+        let (host, lane) = (client.host, client.lane);
+        if let Some(endpoint) = self.pools.endpoints.get_mut(host) {
+            endpoint.forget(lane, key);
+        }
+        self.close_when_written(key);
+    }
+
     /// Endpoints that left their cluster, or changed what they are: what runs is finished, nothing new begins.
     pub fn retire(&mut self, endpoints: Vec<Key>) {
         for key in endpoints {
@@ -294,7 +318,7 @@ impl Loop {
         }
     }
 
-    fn drop_retired(&mut self, key: Key) {
+    pub fn drop_retired(&mut self, key: Key) {
         if self.pools.endpoints.get(key).is_some_and(|endpoint| endpoint.retired && endpoint.open == 0) {
             self.pools.endpoints.remove(key);
         }
@@ -305,20 +329,31 @@ impl Loop {
         match &conn.role {
             Role::Client(client) => {
                 let (host, lane) = (client.host, client.lane);
+                for exchange in client.exchanges() {
+                    self.try_failed(exchange, Failure::Closed);
+                }
                 let Some(endpoint) = self.pools.endpoints.get_mut(host) else { return };
                 endpoint.forget(lane, key);
                 endpoint.open = endpoint.open.saturating_sub(1);
+                endpoint.lane(lane).open = endpoint.lane(lane).open.saturating_sub(1);
                 endpoint.upstream.breakers.release(Resource::Connections);
                 if let Some(host) = &endpoint.host {
                     host.close_connection();
                 }
+                // Those that wait may have waited for its end.
+                self.connect_for_waiting(host, lane);
                 self.drop_retired(host);
+            }
+            Role::Server(server) => {
+                for exchange in server.exchanges() {
+                    self.abandon(exchange, Reason::ClientGone);
+                }
             }
             Role::Tunnel(tunnel) => {
                 self.record_closed(conn, tunnel);
                 self.forget_tunnel(tunnel);
             }
-            Role::Inspecting(_) | Role::Server(_) | Role::Done => {}
+            Role::Inspecting(_) | Role::Done => {}
         }
     }
 
@@ -327,20 +362,11 @@ impl Loop {
         let Some(client) = self.client(key) else { return };
         client.gone = true;
         let (host, lane) = (client.host, client.lane);
-        let exchanges = match &mut client.codec {
-            Codec::Connecting => {
-                if let Some(endpoint) = self.pools.endpoints.get(host) {
-                    tracing::debug!(address = %endpoint.address, error = %broken, "no connection to the endpoint");
-                }
-                self.close(key);
-                return self.fail_waiting(host, lane);
-            }
-            Codec::Http1(http1) => http1.exchange.into_iter().collect(),
-            Codec::Http2(http2) => http2.streams.exchanges(),
-        };
+        let (exchanges, connects) = (client.exchanges(), matches!(client.codec, Codec::Connecting));
         let failure = match broken {
-            Broken::Socket(_) => Failure::Closed,
-            Broken::Tls(_) | Broken::Protocol(_) => Failure::Malformed,
+            // A peer that does not accept who we are says so by an alert, which may come after the first request.
+            Broken::Socket(_) | Broken::Tls(_) => Failure::Closed,
+            Broken::Protocol(_) => Failure::Malformed,
         };
         // What was told to the endpoint before goes out, such as why.
         if let Some(conn) = self.conns.get_mut(key) {
@@ -352,9 +378,13 @@ impl Loop {
         for exchange in exchanges {
             self.try_failed(exchange, failure);
         }
+        if connects {
+            if let Some(endpoint) = self.pools.endpoints.get(host) {
+                tracing::debug!(address = %endpoint.address, error = %broken, "no connection to the endpoint");
+            }
+            self.fail_waiting(host, lane);
+        }
         self.close(key);
-        // Those that wait need another one.
-        self.connect_for_waiting(host, lane);
     }
 
     /// No connection could be made: whoever waits for one goes elsewhere.
@@ -364,14 +394,10 @@ impl Loop {
         for (place, exchange) in waiting.into_iter().enumerate() {
             // One connection failed, so the endpoint is to blame once.
             if place > 0 {
-                self.end_waiting(exchange);
+                self.end_try(exchange);
             }
             self.try_failed(exchange, Failure::Connect);
         }
-    }
-
-    fn end_waiting(&mut self, exchange: Key) {
-        self.end_try(exchange);
     }
 
     /// `connect_timeout`.

@@ -1,0 +1,111 @@
+//! HTTP/1 on both sides.
+
+use std::sync::mpsc;
+
+use super::*;
+
+#[test]
+fn a_response_arrives_whole_although_its_server_is_gone() {
+    const OCTETS: usize = 12 << 20;
+    let server = server(|mut stream| {
+        read_head(&mut stream).unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {OCTETS}\r\n\r\n");
+        let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b'x'; OCTETS]));
+    });
+    let rig = Rig::http(&[server]);
+    let mut client = rig.connect();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: cart\r\n\r\n").unwrap();
+    let head = read_head(&mut client).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    // Slowly, so that the end waits in the proxy.
+    let (mut got, mut piece) = (0, vec![0; 64 << 10]);
+    while got < OCTETS {
+        match client.read(&mut piece).unwrap() {
+            0 => panic!("cut off after {got} octets"),
+            octets => got += octets,
+        }
+        thread::sleep(Duration::from_micros(500));
+    }
+    rig.await_held(Resource::Requests, 0);
+}
+
+#[test]
+fn a_new_connection_of_a_proxy_that_drains_is_told_to_go() {
+    let rig = Rig::http(&[server(hello)]);
+    rig.advance(Stage::Draining);
+    let (head, body) = get(&mut rig.connect());
+    assert!(head.to_lowercase().contains("connection: close") && body == "hello", "{head}");
+}
+
+#[test]
+fn a_try_is_timed_from_the_end_of_its_request() {
+    let server = server(|mut stream| {
+        read_head(&mut stream).unwrap();
+        let mut body = [0; 4];
+        stream.read_exact(&mut body).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello").unwrap();
+    });
+    let rig = Rig::http_with(&[server], |_, route| {
+        let limit = byrnie_proto::envoy::google::protobuf::Duration { seconds: 0, nanos: 150_000_000 };
+        action(route).retry_policy = Some(RetryPolicy {
+            retry_on: "5xx".to_owned(),
+            per_try_timeout: Some(limit),
+            num_retries: Some(byrnie_proto::envoy::google::protobuf::UInt32Value { value: 0 }),
+            ..Default::default()
+        });
+    });
+    let mut client = rig.connect();
+    client.write_all(b"POST / HTTP/1.1\r\nHost: cart\r\nContent-Length: 4\r\n\r\nab").unwrap();
+    thread::sleep(Duration::from_millis(400));
+    client.write_all(b"cd").unwrap();
+    let (head, _) = read_response(&mut client);
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+}
+
+#[test]
+fn fields_that_stand_in_one_line_are_joined() {
+    let (heard, hears) = mpsc::channel();
+    let server = server(move |mut stream| {
+        heard.send(read_head(&mut stream).unwrap()).unwrap();
+        let head =
+            "HTTP/1.1 200 OK\r\nVary: a\r\nSet-Cookie: c\r\nvary: b\r\nSet-Cookie: d\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+    });
+    let rig = Rig::http(&[server]);
+    let mut client = rig.connect();
+    let request = "GET / HTTP/1.1\r\nHost: cart\r\nAccept: a\r\nX-Own: 1\r\naccept: b\r\nx-own: 2\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    let (head, _) = read_response(&mut client);
+    assert!(head.contains("vary: a,b\r\n") && head.contains("set-cookie: c\r\nset-cookie: d\r\n"), "{head}");
+    let head = hears.recv_timeout(PATIENCE).unwrap();
+    assert!(head.contains("accept: a,b\r\n") && head.contains("x-own: 1\r\nx-own: 2\r\n"), "{head}");
+}
+
+#[test]
+fn a_request_that_must_not_be_tried_again_is_not() {
+    let tries = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = Arc::clone(&tries);
+    let server = server(move |mut stream| {
+        while read_head(&mut stream).is_some() {
+            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            stream.write_all(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").unwrap();
+        }
+    });
+    let rig = Rig::http_with(&[server], |_, route| {
+        action(route).retry_policy = Some(RetryPolicy {
+            retry_on: "5xx".to_owned(),
+            retriable_request_headers: vec![wire::HeaderMatcher {
+                name: "x-again".to_owned(),
+                header_match_specifier: Some(wire::header_matcher::HeaderMatchSpecifier::PresentMatch(true)),
+                ..Default::default()
+            }],
+            ..Default::default()
+        });
+    });
+    let mut client = rig.connect();
+    get(&mut client);
+    assert_eq!(tries.load(std::sync::atomic::Ordering::Relaxed), 1);
+    client.write_all(b"GET / HTTP/1.1\r\nHost: cart\r\nX-Again: 1\r\n\r\n").unwrap();
+    read_response(&mut client);
+    assert_eq!(tries.load(std::sync::atomic::Ordering::Relaxed), 3);
+}
