@@ -37,6 +37,7 @@ mod front;
 mod inspect;
 mod keys;
 mod message;
+mod outdated;
 mod pipe;
 mod pool;
 mod reason;
@@ -548,8 +549,12 @@ impl Loop {
     fn follow(&mut self) {
         let config = self.shared.config.load_full();
         if !Arc::ptr_eq(&config, &self.config) {
+            let same_listeners = Arc::ptr_eq(&config.listeners, &self.config.listeners);
             self.config = config;
             self.follow_config();
+            if !same_listeners {
+                self.drain_outdated();
+            }
         }
         let stage = self.shared.stage();
         if stage != self.stage {

@@ -14,6 +14,9 @@ use super::{
     server::{Codec, Server},
 };
 
+/// What waits for a client of HTTP/1 before its next request is looked at.
+const UNREAD: usize = 64 << 10;
+
 impl Loop {
     pub fn server(&mut self, key: Key) -> Option<&mut Server> {
         match &mut self.conns.get_mut(key)?.role {
@@ -49,9 +52,15 @@ impl Loop {
         loop {
             let Some(conn) = self.conns.get_mut(key) else { return };
             let secure = conn.session.is_some();
-            let Conn { paused: false, role: Role::Server(server), .. } = conn else { return };
+            let Conn { paused: paused @ false, role: Role::Server(server), .. } = conn else { return };
+            let waits = server.output().len();
             let Codec::Http1(http1) = &mut server.codec else { return };
             let exchange = http1.exchange;
+            if exchange.is_none() && waits > UNREAD {
+                // A client that reads no answers need not be given more of them.
+                *paused = true;
+                return;
+            }
             let mut space = http1::Space::new();
             match (http1.core.receive(input, &mut space), exchange) {
                 (Ok(None), _) => return,
@@ -212,8 +221,9 @@ impl Loop {
         loop {
             let exchange = match self.server(key).map(|server| &mut server.codec) {
                 Some(Codec::Http1(http1)) => {
-                    if let Some(exchange) = http1.exchange {
-                        self.pump_reply(exchange);
+                    match http1.exchange {
+                        Some(exchange) => self.pump_reply(exchange),
+                        None => self.resume(key),
                     }
                     return;
                 }

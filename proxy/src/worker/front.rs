@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use byrnie_config::{Http, Listener};
+use byrnie_config::{DownstreamTls, Http, Listener};
 
 /// The downstream side of an HTTP connection.
 pub struct Front {
@@ -12,8 +12,8 @@ pub struct Front {
     pub http: Arc<Http>,
     /// What is offered to the next sidecar in place of what the cluster says.
     pub offers: Option<Arc<[Box<[u8]>]>>,
-    /// The client speaks TLS.
-    pub secure: bool,
+    /// The client speaks TLS, and is held to this.
+    pub tls: Option<Arc<DownstreamTls>>,
     /// The client.
     pub peer: SocketAddr,
     /// The address that the client called.

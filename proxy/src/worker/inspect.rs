@@ -171,7 +171,7 @@ impl Loop {
                     listener: listener.clone(),
                     http: http.clone(),
                     offers: chain.offers.clone(),
-                    secure: chain.tls.is_some(),
+                    tls: chain.tls.clone(),
                     peer: conn.peer,
                     called,
                     proof: None,

@@ -580,7 +580,7 @@ fn introduce(front: &Front, head: &mut RequestHead) {
         fields.push(CERTIFICATE, proof.forwarded.as_bytes());
     }
     if fields.get(SCHEME).is_none() {
-        fields.push(SCHEME, if front.secure { b"https" } else { b"http" });
+        fields.push(SCHEME, if front.tls.is_some() { b"https" } else { b"http" });
     }
 }
 

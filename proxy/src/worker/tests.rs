@@ -35,7 +35,9 @@ use crate::{
 
 mod bytes;
 mod limits;
+mod mesh;
 mod requests;
+mod streams;
 
 const CART: &str = "shop/cart:80";
 
@@ -56,12 +58,17 @@ struct Rig {
 
 impl Rig {
     fn new(cluster: Cluster, chains: Vec<Chain>, inspect: Inspect) -> Self {
+        Self::of(Current::new(), cluster, chains, inspect)
+    }
+
+    /// One with an identity.
+    fn of(identity: Current, cluster: Cluster, chains: Vec<Chain>, inspect: Inspect) -> Self {
         let port = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         port.set_reuse_address(true).unwrap();
         port.set_reuse_port(true).unwrap();
         port.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         let address = port.local_addr().unwrap().as_socket().unwrap();
-        let identity = Arc::new(Current::new());
+        let identity = Arc::new(identity);
         let telemetry = Arc::new(Telemetry::new("shop", "web-1", Arc::clone(&identity), None).unwrap());
         let contexts = Arc::new(Contexts::new(identity));
         let shared = Arc::new(Shared::new(Config::default(), contexts, Box::new(|_| {}), telemetry));
@@ -117,6 +124,11 @@ impl Rig {
             }
         });
         assert_eq!(self.shared.bound()[0].failures, []);
+    }
+
+    /// Waits until no connection is open but `count`.
+    fn await_connections(&self, count: usize) {
+        await_that(|| self.shared.open_connections() == count);
     }
 
     fn advance(&self, stage: Stage) {

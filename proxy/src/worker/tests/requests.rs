@@ -109,3 +109,43 @@ fn a_request_that_must_not_be_tried_again_is_not() {
     read_response(&mut client);
     assert_eq!(tries.load(std::sync::atomic::Ordering::Relaxed), 3);
 }
+
+#[test]
+fn a_client_that_reads_no_answers_is_not_heard_for_ever() {
+    let respond = wire::DirectResponseAction { status: 200, ..Default::default() };
+    let rig = Rig::http_with(&[], |_, route| route.action = Some(wire::route::Action::DirectResponse(respond)));
+    let mut client = rig.connect();
+    client.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(10_000);
+    let mut sent = 0;
+    while client.write(&requests).is_ok_and(|octets| octets == requests.len()) {
+        sent += 1;
+        assert!(sent < 200, "more than {} MiB of requests are taken", sent * requests.len() >> 20);
+    }
+    // It goes on once the client reads.
+    let mut reads = client.try_clone().unwrap();
+    let reader = thread::spawn(move || {
+        let mut piece = vec![0; 1 << 20];
+        while reads.read(&mut piece).is_ok_and(|octets| octets > 0) {}
+    });
+    client.set_write_timeout(Some(PATIENCE)).unwrap();
+    client.write_all(&requests).unwrap();
+    client.shutdown(Shutdown::Both).unwrap();
+    reader.join().unwrap();
+    rig.await_connections(0);
+}
+
+#[test]
+fn connections_by_a_listener_that_changed_are_told_to_go() {
+    let mut rig = Rig::http(&[server(hello)]);
+    let mut client = rig.connect();
+    assert_eq!(get(&mut client).1, "hello");
+    rig.chains.push(Chain { matches: ChainMatch { port: Some(1), ..ChainMatch::default() }, ..chain(Filter::Close) });
+    rig.apply();
+    let (head, _) = get(&mut client);
+    assert!(!head.to_lowercase().contains("connection: close"), "its own chain is as it was: {head}");
+    rig.chains[0].tls = Some(Arc::new(byrnie_config::DownstreamTls { alpn: Vec::new(), peers: Vec::new() }));
+    rig.apply();
+    let (head, _) = get(&mut client);
+    assert!(head.to_lowercase().contains("connection: close"), "{head}");
+}
