@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use byrnie_balance::Health;
 use byrnie_config::{RequestHead, ResponseHead};
 use byrnie_http2 as http2;
 use mio::{Events, Interest, Poll, Registry, Token, Waker, event::Event, net::TcpStream};
@@ -64,7 +65,7 @@ const WAKER: Token = Token(usize::MAX);
 /// Events of one turn.
 const EVENTS: usize = 256;
 
-/// Between looks at the deadlines of requests, while there are any.
+/// Between looks at the deadlines of requests, at least.
 const SWEEP: Duration = Duration::from_millis(25);
 
 /// Between looks at everything: budgets of HTTP/2, room that is not needed, idle connections.
@@ -138,7 +139,8 @@ struct Loop {
     dirty: Vec<Key>,
     /// Exchanges with deadlines.
     watched: usize,
-    swept: Instant,
+    /// When the first of them may have passed.
+    sweeps_at: Instant,
     kept: Instant,
     /// Something happened since the last housekeeping.
     busy: bool,
@@ -186,7 +188,7 @@ impl Loop {
             queue: Vec::new(),
             dirty: Vec::new(),
             watched: 0,
-            swept: now,
+            sweeps_at: now,
             kept: now,
             busy: false,
             edited: RequestHead::default(),
@@ -242,7 +244,7 @@ impl Loop {
                 Due::Retry(key) => self.attempt(key),
             }
         }
-        if self.watched > 0 && self.now >= self.swept + SWEEP {
+        if self.watched > 0 && self.now >= self.sweeps_at {
             self.sweep();
         }
         if self.busy && self.now >= self.kept + HOUSEKEEPING {
@@ -283,7 +285,7 @@ impl Loop {
             return Some(Duration::ZERO);
         }
         let drain = (self.stage == Stage::Finishing).then_some(QUIET / 5);
-        let sweep = (self.watched > 0).then(|| (self.swept + SWEEP).saturating_duration_since(self.now));
+        let sweep = (self.watched > 0).then(|| self.sweeps_at.saturating_duration_since(self.now));
         let log = self.log_waits.then_some(SWEEP);
         let house = self.busy.then(|| (self.kept + HOUSEKEEPING).saturating_duration_since(self.now));
         [self.timers.wait(self.now), sweep, log, house, drain].into_iter().flatten().min()
@@ -620,6 +622,9 @@ impl Loop {
     }
 
     fn keep_conn(&mut self, key: Key) {
+        if self.leave_failed(key) {
+            return;
+        }
         let Some(conn) = self.conns.get_mut(key) else { return };
         conn.rest();
         let silent = self.now.saturating_duration_since(conn.active);
@@ -637,6 +642,30 @@ impl Loop {
         if idle && limit.is_some_and(|limit| silent >= limit) {
             self.idle_for_too_long(key);
         }
+    }
+
+    /// `close_connections_on_host_health_failure`: whether a connection was taken from an endpoint that is not well.
+    fn leave_failed(&mut self, key: Key) -> bool {
+        let (endpoint, idle, other) = match self.conns.get(key).map(|conn| &conn.role) {
+            Some(Role::Client(client)) => (client.host, client.exchanges().is_empty(), None),
+            Some(Role::Tunnel(tunnel)) => match &tunnel.side {
+                ends::Side::Endpoint(dialled) => (dialled.endpoint, true, tunnel.other),
+                ends::Side::Client(_) => return false,
+            },
+            _ => return false,
+        };
+        let Some(endpoint) = self.pools.endpoints.get(endpoint) else { return false };
+        if !endpoint.upstream.cluster.close_on_failure {
+            return false;
+        }
+        self.busy = true;
+        let failed = endpoint.host.as_ref().is_some_and(|host| host.health() == Health::Unhealthy);
+        match other {
+            _ if !failed || !idle => return false,
+            Some(other) => self.tunnel_over(key, other),
+            None => self.leave_pool(key),
+        }
+        true
     }
 
     fn idle_for_too_long(&mut self, key: Key) {

@@ -105,6 +105,13 @@ pub struct Deadlines {
     pub watched: bool,
 }
 
+impl Deadlines {
+    /// The first that passes.
+    pub fn soonest(&self) -> Option<Instant> {
+        [self.response, self.attempt, self.idle.map(|(at, _)| at)].into_iter().flatten().min()
+    }
+}
+
 /// What logs and metrics want to know.
 #[derive(Clone, Copy, Debug)]
 pub struct Record {

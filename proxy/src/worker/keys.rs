@@ -74,6 +74,11 @@ impl<T> Table<T> {
         self.slots.is_empty()
     }
 
+    /// All.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().map(|(_, (_, value))| value)
+    }
+
     /// All keys of now.
     pub fn keys(&self) -> Vec<Key> {
         let key = |(index, (generation, _)): (usize, &(u32, T))| Key { index: index as u32, generation: *generation };

@@ -29,6 +29,8 @@ pub enum Reason {
     ClientGone,
     /// The client's request is no HTTP.
     BadRequest,
+    /// The client speaks HTTP/1.0, which is not taken.
+    OldVersion,
     /// The client asks for a protocol that is not passed on.
     Upgrade,
     /// This proxy ends.
@@ -42,6 +44,7 @@ impl Reason {
             Self::NoRoute => 404,
             Self::BadRequest => 400,
             Self::Upgrade => 403,
+            Self::OldVersion => 426,
             Self::Malformed => 502,
             Self::Timeout => 504,
             Self::Idle => 408,
@@ -73,7 +76,7 @@ impl Reason {
             Self::Idle => "SI",
             Self::ClientGone => "DC",
             Self::BadRequest => "DPE",
-            Self::Upgrade => "-",
+            Self::OldVersion | Self::Upgrade => "-",
             Self::Ending => "LR",
         }
     }
@@ -81,7 +84,7 @@ impl Reason {
     /// What a client is told besides the status.
     pub fn text(self) -> &'static str {
         match self {
-            Self::NoRoute | Self::NoCluster | Self::Upgrade => "",
+            Self::NoRoute | Self::NoCluster | Self::OldVersion | Self::Upgrade => "",
             Self::NoEndpoint => "no endpoint is available",
             Self::ConnectFailure => "the endpoint could not be connected to",
             Self::Closed => "the endpoint closed the connection before it answered",

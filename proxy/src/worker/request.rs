@@ -7,7 +7,7 @@ use byrnie_config::{Action, ClientCertificate, Discovery, Fields, RequestHead, R
 use byrnie_http2::ErrorCode;
 
 use super::{
-    Loop,
+    Loop, SWEEP,
     client::{Client, Unsent},
     conn::Role,
     draw,
@@ -71,6 +71,9 @@ impl Loop {
     pub fn route(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let front = exchange.front.clone();
+        if exchange.old && front.http.host_for_http10.is_none() {
+            return self.reply(key, Reason::OldVersion);
+        }
         introduce(&front, &mut exchange.head);
         if let Some(upgrade) = exchange.head.upgrade()
             && !front.http.upgrades.iter().any(|known| upgrade.eq_ignore_ascii_case(known.as_bytes()))
@@ -450,19 +453,18 @@ impl Loop {
     fn watch(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         let deadlines = &mut exchange.deadlines;
-        let any = deadlines.response.is_some() || deadlines.attempt.is_some() || deadlines.idle.is_some();
-        if any && !deadlines.watched {
-            deadlines.watched = true;
-            if self.watched == 0 {
-                self.swept = self.now;
-            }
+        let Some(soonest) = deadlines.soonest() else { return };
+        let at = soonest.max(self.now + SWEEP);
+        if self.watched == 0 || at < self.sweeps_at {
+            self.sweeps_at = at;
+        }
+        if !std::mem::replace(&mut deadlines.watched, true) {
             self.watched += 1;
         }
     }
 
     /// Looks at all deadlines of exchanges.
     pub fn sweep(&mut self) {
-        self.swept = self.now;
         let now = self.now;
         let passed = |at: Option<std::time::Instant>| at.is_some_and(|at| at <= now);
         for key in self.exchanges.keys() {
@@ -476,6 +478,9 @@ impl Loop {
                 self.timed_out(key, Reason::Idle);
             }
         }
+        // What is silent meanwhile is late by as much as it takes to look at all, and no request wakes the worker.
+        let soonest = self.exchanges.iter().filter_map(|exchange| exchange.deadlines.soonest()).min();
+        self.sweeps_at = soonest.unwrap_or(now).max(now + SWEEP);
     }
 
     fn timed_out(&mut self, key: Key, reason: Reason) {

@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod bytes;
+mod disorder;
 mod limits;
 mod mesh;
 mod requests;

@@ -347,7 +347,7 @@ impl Loop {
         }
     }
 
-    fn tunnel_over(&mut self, key: Key, other: Key) {
+    pub fn tunnel_over(&mut self, key: Key, other: Key) {
         self.close(key);
         self.close(other);
     }

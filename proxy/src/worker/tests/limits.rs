@@ -61,3 +61,24 @@ fn a_connection_takes_so_many_requests_and_no_more() {
     }
     assert_eq!(connections.load(std::sync::atomic::Ordering::Relaxed), 3);
 }
+
+#[test]
+fn a_connection_to_an_endpoint_that_is_not_well_is_closed() {
+    for is_http in [true, false] {
+        let endpoint = server(hello);
+        let mut rig = match is_http {
+            true => Rig::http(&[endpoint]),
+            false => Rig::tcp(&[endpoint], Inspect::default()),
+        };
+        rig.cluster.close_on_failure = true;
+        rig.apply();
+        let mut client = rig.connect();
+        assert_eq!(get(&mut client).1, "hello");
+        let mut endpoints = (*resources::endpoints(CART, &[endpoint])).clone();
+        endpoints.list[0].reported = byrnie_balance::Reported::Unhealthy;
+        rig.cluster.discovery = Discovery::Static(Arc::new(endpoints));
+        rig.apply();
+        rig.await_connections(usize::from(is_http));
+        rig.await_held(Resource::Connections, 0);
+    }
+}

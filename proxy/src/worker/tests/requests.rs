@@ -120,7 +120,7 @@ fn a_client_that_reads_no_answers_is_not_heard_for_ever() {
     let mut sent = 0;
     while client.write(&requests).is_ok_and(|octets| octets == requests.len()) {
         sent += 1;
-        assert!(sent < 200, "more than {} MiB of requests are taken", sent * requests.len() >> 20);
+        assert!(sent < 200, "more than {} MiB of requests are taken", (sent * requests.len()) >> 20);
     }
     // It goes on once the client reads.
     let mut reads = client.try_clone().unwrap();
@@ -148,4 +148,33 @@ fn connections_by_a_listener_that_changed_are_told_to_go() {
     rig.apply();
     let (head, _) = get(&mut client);
     assert!(head.to_lowercase().contains("connection: close"), "{head}");
+}
+
+#[test]
+fn http_1_0_is_taken_where_it_has_a_host() {
+    let server = server(hello);
+    let rig = Rig::http(&[server]);
+    let mut client = rig.connect();
+    client.write_all(b"GET / HTTP/1.0\r\nHost: cart\r\n\r\n").unwrap();
+    assert!(read_head(&mut client).unwrap().starts_with("HTTP/1.1 426"));
+    let taken = Http { host_for_http10: Some("cart".into()), ..http(route()) };
+    let rig = Rig::new(cluster(&[server]), vec![chain(Filter::Http(Arc::new(taken)))], Inspect::default());
+    let mut client = rig.connect();
+    client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hello"), "{answer}");
+}
+
+#[test]
+fn a_silent_server_is_a_504_and_a_silent_client_a_408() {
+    let server = server(|mut stream| while read_head(&mut stream).is_some() {});
+    let silent = Http { stream_idle_timeout: Some(Duration::from_millis(100)), ..http(route()) };
+    let rig = Rig::new(cluster(&[server]), vec![chain(Filter::Http(Arc::new(silent)))], Inspect::default());
+    let (head, _) = get(&mut rig.connect());
+    assert!(head.starts_with("HTTP/1.1 504"), "{head}");
+    let mut client = rig.connect();
+    client.write_all(b"POST / HTTP/1.1\r\nHost: cart\r\nContent-Length: 4\r\n\r\nab").unwrap();
+    let (head, _) = read_response(&mut client);
+    assert!(head.starts_with("HTTP/1.1 408"), "{head}");
 }

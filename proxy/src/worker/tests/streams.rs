@@ -5,9 +5,9 @@ use byrnie_http2 as h2;
 use super::*;
 
 /// A client of HTTP/2.
-struct Client {
-    stream: TcpStream,
-    core: h2::Connection,
+pub struct Client {
+    pub stream: TcpStream,
+    pub core: h2::Connection,
     fields: h2::Fields,
     kept: Vec<u8>,
 }
@@ -24,19 +24,29 @@ enum Seen {
 }
 
 impl Client {
-    fn new(rig: &Rig) -> Self {
+    pub fn new(stream: TcpStream) -> Self {
         let windows = h2::Windows { stream: 65_535, ..h2::Windows::default() };
         let core = h2::Connection::client(h2::Config { windows, ..h2::Config::default() });
-        Self { stream: rig.connect(), core, fields: h2::Fields::new(), kept: Vec::new() }
+        Self { stream, core, fields: h2::Fields::new(), kept: Vec::new() }
     }
 
     fn write(&mut self) {
+        self.try_write().unwrap();
+    }
+
+    fn try_write(&mut self) -> std::io::Result<()> {
         let octets = self.core.output().len();
-        self.stream.write_all(self.core.output()).unwrap();
+        self.stream.write_all(self.core.output())?;
         self.core.wrote(octets);
+        Ok(())
     }
 
     fn get(&mut self) -> h2::Key {
+        self.try_get().unwrap()
+    }
+
+    /// None where the connection is gone.
+    pub fn try_get(&mut self) -> Option<h2::Key> {
         let head = h2::RequestHead {
             method: b"GET",
             scheme: Some(b"http"),
@@ -44,9 +54,9 @@ impl Client {
             path: Some(b"/"),
             protocol: None,
         };
-        let stream = self.core.open(&head).unwrap().finish(true).unwrap();
-        self.write();
-        stream
+        let stream = self.core.open(&head).ok()?.finish(true).ok()?;
+        self.try_write().ok()?;
+        Some(stream)
     }
 
     /// What comes next that says something; with `release`, bodies are given back to the window.
@@ -98,7 +108,7 @@ fn what_waits_for_a_window_arrives_although_its_server_is_gone() {
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b'x'; OCTETS])).unwrap();
     });
     let rig = Rig::http(&[server]);
-    let mut client = Client::new(&rig);
+    let mut client = Client::new(rig.connect());
     let stream = client.get();
     let mut got = 0;
     while got < 65_535 {
@@ -131,7 +141,7 @@ fn what_waits_for_a_window_arrives_although_its_server_is_gone() {
 #[test]
 fn a_connection_that_drains_is_closed_when_its_last_stream_has_ended() {
     let rig = Rig::http(&[server(hello)]);
-    let mut client = Client::new(&rig);
+    let mut client = Client::new(rig.connect());
     client.get();
     while client.read(true).last() != Some(&Seen::End) {}
     rig.advance(Stage::Draining);
@@ -149,7 +159,7 @@ fn a_client_that_resets_its_streams_leaves_nothing_behind() {
         while read_head(&mut stream).is_some() {}
     });
     let rig = Rig::http(&[server]);
-    let mut client = Client::new(&rig);
+    let mut client = Client::new(rig.connect());
     for _ in 0..20 {
         let stream = client.get();
         client.core.reset(stream, h2::ErrorCode::CANCEL);
