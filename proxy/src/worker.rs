@@ -5,20 +5,21 @@
 //! what the process counts (limits, health, ejection).
 //!
 //! A request goes downwards through the files: [`accept`] takes the connection, [`inspect`] chooses the chain,
-//! [`downstream`] reads the request, [`request`] routes it and chooses cluster, endpoint and connection, [`upstream`]
-//! connects and reads the response, [`response`] carries it back. Octets without HTTP go through [`tunnel`].
+//! [`downstream`] reads the request, [`route`] finds its route, [`request`] chooses cluster and endpoint, [`upstream`]
+//! and [`connect`] have a connection for it, [`answers`] reads the response, [`response`] carries it back; [`retry`] and
+//! [`deadlines`] say when a try ends otherwise. Octets without HTTP go through [`tunnel`], whose far end [`dial`]
+//! connects. [`life`], [`house`] and [`follow`] are about connections and the worker as a whole.
 
 use std::{
     io,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use byrnie_balance::Health;
 use byrnie_config::{RequestHead, ResponseHead};
 use byrnie_http2 as http2;
-use mio::{Events, Interest, Poll, Registry, Token, Waker, event::Event, net::TcpStream};
+use mio::{Events, Poll, Registry, Token, Waker, event::Event};
 
 use crate::{
     config::Config,
@@ -27,25 +28,34 @@ use crate::{
 };
 
 mod accept;
+mod answers;
 mod buffer;
 mod client;
 mod conn;
+mod connect;
+mod deadlines;
+mod dial;
 mod downstream;
 mod early;
 mod ends;
 mod exchange;
+mod follow;
 mod front;
+mod house;
 mod inspect;
 mod keys;
+mod life;
 mod message;
-mod outdated;
 mod pipe;
 mod pool;
 mod reason;
 mod record;
 mod request;
 mod response;
+mod retry;
+mod route;
 mod server;
+mod socket;
 mod splice;
 mod streams;
 mod timers;
@@ -53,8 +63,9 @@ mod tunnel;
 mod upstream;
 
 use buffer::Buffer;
-use conn::{After, Broken, Conn, Got, Role};
+use conn::{Broken, Conn, Got, Role};
 use exchange::Exchange;
+use follow::QUIET;
 use keys::{Key, Table};
 use pool::Pools;
 use timers::{Due, Timers};
@@ -70,15 +81,6 @@ const SWEEP: Duration = Duration::from_millis(25);
 
 /// Between looks at everything: budgets of HTTP/2, room that is not needed, idle connections.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-
-/// How long a client may take to hear that its connection is over.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// How long a connection that is to end may wait for its peer to take anything of what is left.
-const STUCK: Duration = Duration::from_secs(60);
-
-/// While it drains, a worker without requests ends after so long.
-const QUIET: Duration = Duration::from_millis(500);
 
 /// A running worker.
 pub struct Worker {
@@ -301,14 +303,13 @@ impl Loop {
             Role::Tunnel(_) => return self.read_tunnel(key, buffers),
             Role::Inspecting(_) | Role::Server(_) | Role::Client(_) => {}
         }
-        let had = conn.kept.len();
         let got = conn.read(&mut buffers.plain, &mut buffers.cipher);
         if !conn.is_flushed() {
             self.mark(key);
         }
         match got {
-            Got::Nothing if had == 0 => return,
             Got::Failed(broken) => return self.broken(key, &broken),
+            // Without a new octet there may still be the end of a message whose reading was stopped before it.
             Got::Nothing | Got::Octets | Got::End => {}
         }
         let Some(conn) = self.conns.get_mut(key) else { return };
@@ -432,253 +433,6 @@ impl Loop {
             Role::Inspecting(_) | Role::Done => {}
         }
         self.conns.get(key).is_some_and(|conn| conn.writable && !conn.is_drained())
-    }
-
-    /// A connection that has written everything may be at its end.
-    fn settle(&mut self, key: Key) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if !conn.is_drained() || self.is_connecting(key) {
-            return self.limit_end(key);
-        }
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        if conn.after == After::Shut && !conn.is_secured() {
-            return;
-        }
-        match conn.after {
-            After::Shut => {
-                conn.shut();
-                self.tunnel_settled(key);
-            }
-            After::Close => {
-                conn.shut();
-                if conn.ended || !matches!(conn.role, Role::Server(_)) {
-                    return self.close(key);
-                }
-                conn.role = Role::Done;
-                conn.kept = Vec::new();
-                conn.paused = false;
-                self.set_deadline(key, LINGER);
-                self.enqueue(key);
-            }
-            After::Reset => {
-                conn.reset();
-                self.close(key);
-            }
-            After::Open | After::IsShut => {}
-        }
-    }
-
-    /// A peer that takes nothing of what it is sent last does not keep its connection for ever.
-    fn limit_end(&mut self, key: Key) {
-        if let Some(conn) = self.conns.get(key)
-            && matches!(conn.after, After::Close | After::Reset)
-            && conn.deadline.is_none()
-        {
-            self.set_deadline(key, STUCK);
-        }
-    }
-
-    /// Closes when all is written.
-    fn close_when_written(&mut self, key: Key) {
-        if let Some(conn) = self.conns.get_mut(key) {
-            conn.after = After::Close;
-            self.mark(key);
-        }
-    }
-
-    /// Ends a connection that is not wanted, so that its client sees that.
-    fn refuse(&mut self, key: Key) {
-        if let Some(conn) = self.conns.get_mut(key) {
-            conn.reset();
-        }
-        self.close(key);
-    }
-
-    /// Takes a connection out. Whoever used it was told before.
-    fn close(&mut self, key: Key) {
-        if let Some(conn) = self.conns.remove(key) {
-            self.shared.connections.fetch_sub(1, Relaxed);
-            self.forget(key, &conn);
-        }
-    }
-
-    /// Puts in a connection.
-    fn open(&mut self, mut stream: TcpStream, peer: std::net::SocketAddr, role: Role) -> Option<Key> {
-        let registry = &self.registry;
-        let mut registered = Ok(());
-        let key = self.conns.insert_with(|key| {
-            registered = registry.register(&mut stream, key.token(), Interest::READABLE | Interest::WRITABLE);
-            Conn::new(stream, peer, role, self.now)
-        });
-        self.shared.connections.fetch_add(1, Relaxed);
-        if let Err(error) = registered {
-            tracing::warn!(%error, "a socket could not be watched");
-            // Nobody has counted it yet.
-            self.conns.remove(key);
-            self.shared.connections.fetch_sub(1, Relaxed);
-            return None;
-        }
-        Some(key)
-    }
-
-    fn connection_is_due(&mut self, key: Key) {
-        let due = |conn: &Conn| conn.deadline.is_some_and(|deadline| deadline <= self.now);
-        if !self.conns.get(key).is_some_and(due) {
-            return;
-        }
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.deadline = None;
-        let took = self.now.saturating_duration_since(conn.active) < STUCK;
-        match conn.role {
-            _ if matches!(conn.after, After::Close | After::Reset) && took => self.set_deadline(key, STUCK),
-            _ if matches!(conn.after, After::Close | After::Reset) => self.close(key),
-            Role::Inspecting(_) => self.inspection_is_due(key),
-            Role::Client(_) => self.connect_is_due(key),
-            Role::Tunnel(_) => self.tunnel_is_due(key),
-            Role::Server(_) | Role::Done => self.close(key),
-        }
-    }
-
-    fn set_deadline(&mut self, key: Key, after: Duration) {
-        let at = self.now + after;
-        if let Some(conn) = self.conns.get_mut(key) {
-            conn.deadline = Some(at);
-            self.timers.add(at, Due::Connection(key));
-        }
-    }
-
-    /// Takes over the configuration and the stage in force.
-    fn follow(&mut self) {
-        let config = self.shared.config.load_full();
-        if !Arc::ptr_eq(&config, &self.config) {
-            let same_listeners = Arc::ptr_eq(&config.listeners, &self.config.listeners);
-            self.config = config;
-            self.follow_config();
-            if !same_listeners {
-                self.drain_outdated();
-            }
-        }
-        let stage = self.shared.stage();
-        if stage != self.stage {
-            let begins = self.stage == Stage::Running;
-            self.stage = stage;
-            if begins {
-                self.drain();
-            }
-        }
-    }
-
-    /// Clusters first, then listeners: what is taken in can be sent on.
-    fn follow_config(&mut self) {
-        let config = self.config.clone();
-        let mut retired = Vec::new();
-        for name in self.pools.clusters.keys().cloned().collect::<Vec<_>>() {
-            match config.upstreams.get(&name) {
-                Some(upstream) => drop(self.pools.cluster(&name, upstream, self.random, &mut retired)),
-                None => {
-                    if let Some(cluster) = self.pools.clusters.remove(&name) {
-                        retired.extend(cluster.endpoints());
-                    }
-                }
-            }
-        }
-        self.retire(retired);
-        self.bind();
-        self.hand_over_waiting();
-    }
-
-    fn drain(&mut self) {
-        for key in self.conns.keys() {
-            if let Some(Conn { role: Role::Server(server), .. }) = self.conns.get_mut(key) {
-                server.drain();
-                self.mark(key);
-            }
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        match self.stage {
-            Stage::Running | Stage::Draining => false,
-            Stage::Finishing => self.now >= self.active + QUIET,
-            Stage::Ending => true,
-        }
-    }
-
-    /// Once a second while something happens.
-    fn keep_house(&mut self, buffers: &mut Buffers) {
-        self.kept = self.now;
-        self.busy = false;
-        for key in self.conns.keys() {
-            self.keep_conn(key);
-        }
-        self.pools.sweep();
-        self.pipes.clear();
-        self.accept_late();
-        self.sweep_waiting();
-        self.spare.truncate(64);
-        if buffers.sealed.capacity() > 128 << 10 {
-            buffers.sealed = Vec::new();
-        }
-    }
-
-    fn keep_conn(&mut self, key: Key) {
-        if self.leave_failed(key) {
-            return;
-        }
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        conn.rest();
-        let silent = self.now.saturating_duration_since(conn.active);
-        let (idle, limit) = match &mut conn.role {
-            Role::Server(server) => (server.rest(), server.front.http.idle_timeout),
-            Role::Client(client) => {
-                let endpoint = self.pools.endpoints.get(client.host);
-                (client.rest(), endpoint.and_then(|endpoint| endpoint.upstream.cluster.idle_timeout))
-            }
-            Role::Tunnel(tunnel) => (true, tunnel.idle_timeout()),
-            Role::Inspecting(_) | Role::Done => (true, None),
-        };
-        // Budgets are filled and timeouts looked at while there is something that needs it.
-        self.busy |= !idle || limit.is_some();
-        if idle && limit.is_some_and(|limit| silent >= limit) {
-            self.idle_for_too_long(key);
-        }
-    }
-
-    /// `close_connections_on_host_health_failure`: whether a connection was taken from an endpoint that is not well.
-    fn leave_failed(&mut self, key: Key) -> bool {
-        let (endpoint, idle, other) = match self.conns.get(key).map(|conn| &conn.role) {
-            Some(Role::Client(client)) => (client.host, client.exchanges().is_empty(), None),
-            Some(Role::Tunnel(tunnel)) => match &tunnel.side {
-                ends::Side::Endpoint(dialled) => (dialled.endpoint, true, tunnel.other),
-                ends::Side::Client(_) => return false,
-            },
-            _ => return false,
-        };
-        let Some(endpoint) = self.pools.endpoints.get(endpoint) else { return false };
-        if !endpoint.upstream.cluster.close_on_failure {
-            return false;
-        }
-        self.busy = true;
-        let failed = endpoint.host.as_ref().is_some_and(|host| host.health() == Health::Unhealthy);
-        match other {
-            _ if !failed || !idle => return false,
-            Some(other) => self.tunnel_over(key, other),
-            None => self.leave_pool(key),
-        }
-        true
-    }
-
-    fn idle_for_too_long(&mut self, key: Key) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        match &mut conn.role {
-            Role::Server(server) => {
-                server.drain();
-                self.client_gone(key);
-            }
-            Role::Client(_) => self.leave_pool(key),
-            Role::Tunnel(_) => self.tunnel_idle(key),
-            Role::Inspecting(_) | Role::Done => {}
-        }
     }
 
     /// An evenly distributed number (xorshift64*, Vigna 2016).

@@ -1,7 +1,7 @@
 //! One connection: its socket, its TLS, what waits in either direction, and what it is for.
 
 use std::{
-    io::{self, Read, Write},
+    io,
     net::{Shutdown, SocketAddr},
     sync::Arc,
     time::Instant,
@@ -15,6 +15,7 @@ use super::{
     client::Client,
     ends::Tunnel,
     server::Server,
+    socket::{read_socket, write_socket},
 };
 use crate::tls;
 
@@ -335,56 +336,6 @@ impl Conn {
         // The peer may have gone first.
         let _ = self.stream.shutdown(Shutdown::Write);
         self.after = After::IsShut;
-    }
-}
-
-/// `Some(0)` is the end, none is nothing for now.
-fn read_socket(
-    mut stream: &TcpStream,
-    buffer: &mut Buffer,
-    readable: &mut bool,
-    closing: bool,
-) -> io::Result<Option<usize>> {
-    if !*readable {
-        return Ok(None);
-    }
-    let room = buffer.room();
-    let wanted = room.len();
-    loop {
-        match stream.read(room) {
-            Ok(octets) => {
-                // A short read has emptied the socket: the next octet makes a new edge. The end of the stream does not
-                // where it came with the last octets.
-                *readable = octets > 0 && (octets == wanted || closing);
-                buffer.fill(octets);
-                return Ok(Some(octets));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                *readable = false;
-                return Ok(None);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// None is no room for now.
-fn write_socket(mut stream: &TcpStream, octets: &[u8], writable: &mut bool) -> io::Result<Option<usize>> {
-    loop {
-        match stream.write(octets) {
-            Ok(written) => {
-                *writable = written == octets.len();
-                // A short write: the socket is full, and says when it is not. Asked once more it would say so too.
-                return Ok(Some(written));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                *writable = false;
-                return Ok(None);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 

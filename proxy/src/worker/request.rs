@@ -1,118 +1,29 @@
-//! A request on its way up: route, cluster, endpoint, connection; and again, where a try failed.
+//! A request on its way up: cluster, endpoint, connection.
 
 use std::sync::Arc;
 
-use byrnie_balance::{Outcome, Resource};
-use byrnie_config::{Action, ClientCertificate, Discovery, Fields, RequestHead, Routes};
+use byrnie_balance::Resource;
+use byrnie_config::{Discovery, Fields};
 use byrnie_http2::ErrorCode;
 
 use super::{
-    Loop, SWEEP,
+    Loop,
     client::{Client, Unsent},
     conn::Role,
     draw,
     exchange::{COPY, Up},
-    front::Front,
     keys::Key,
     pool::Lane,
     reason::Reason,
+    retry::Failure,
     server::Codec,
-    timers::Due,
 };
 use crate::config::Upstream;
 
 /// What a client's connection of HTTP/1 may have waiting before it is not read any more.
 const WAITING: usize = 64 << 10;
 
-/// How a try ended that did not bring a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// No connection.
-    Connect,
-    /// A limit of the cluster.
-    Overflow,
-    /// The endpoint said that it did not look at the request.
-    Refused,
-    /// The endpoint reset the stream.
-    Reset,
-    /// The connection ended.
-    Closed,
-    /// What came is no HTTP.
-    Malformed,
-    /// `per_try_timeout`.
-    Timeout,
-}
-
-impl Failure {
-    fn reason(self) -> Reason {
-        match self {
-            Self::Connect => Reason::ConnectFailure,
-            Self::Overflow => Reason::Overflow,
-            Self::Refused | Self::Reset => Reason::Reset,
-            Self::Closed => Reason::Closed,
-            Self::Malformed => Reason::Malformed,
-            Self::Timeout => Reason::Timeout,
-        }
-    }
-
-    /// What it says of the endpoint.
-    fn outcome(self) -> Option<Outcome> {
-        match self {
-            Self::Connect => Some(Outcome::ConnectFailure),
-            Self::Overflow => None,
-            Self::Refused | Self::Reset | Self::Closed | Self::Malformed => Some(Outcome::Reset),
-            Self::Timeout => Some(Outcome::Timeout),
-        }
-    }
-}
-
 impl Loop {
-    /// Finds the route of a request and does what it says.
-    pub fn route(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let front = exchange.front.clone();
-        if exchange.old && front.http.host_for_http10.is_none() {
-            return self.reply(key, Reason::OldVersion);
-        }
-        introduce(&front, &mut exchange.head);
-        if let Some(upgrade) = exchange.head.upgrade()
-            && !front.http.upgrades.iter().any(|known| upgrade.eq_ignore_ascii_case(known.as_bytes()))
-        {
-            return self.reply(key, Reason::Upgrade);
-        }
-        let table = match &front.http.routes {
-            Routes::Named(name) => self.config.routes.get(name),
-            Routes::Inline(table) => Some(table),
-        };
-        if let Some(table) = table {
-            table.clean(&mut exchange.head);
-        }
-        let found = match table {
-            // A CONNECT asks for a tunnel to anywhere.
-            Some(_) if exchange.head.method() == b"CONNECT" => None,
-            Some(table) => table.find(&exchange.head, || draw(&mut self.random)),
-            None => None,
-        };
-        let Some(route) = found else { return self.reply(key, Reason::NoRoute) };
-        exchange.route = Some(route.clone());
-        match &route.action {
-            Action::Forward(forward) => {
-                let chosen: *const _ = forward.choose(draw(&mut self.random));
-                exchange.target = forward.targets.iter().position(|target| std::ptr::eq(target, chosen)).unwrap_or(0);
-                exchange.request.keeps = forward.retry.as_ref().is_some_and(|retry| retry.applies_to(&exchange.head));
-                let idle = forward.idle_timeout.unwrap_or(front.http.stream_idle_timeout);
-                exchange.deadlines.idle = idle.map(|idle| (self.now + idle, idle));
-                if exchange.request.ended {
-                    exchange.deadlines.response = forward.timeout.map(|timeout| self.now + timeout);
-                }
-                self.watch(key);
-                self.attempt(key);
-            }
-            Action::Redirect(_) => self.redirect(key),
-            Action::Respond(_) => self.respond_directly(key),
-        }
-    }
-
     /// Sends the request to an endpoint, for the first time or again.
     pub fn attempt(&mut self, key: Key) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
@@ -241,19 +152,6 @@ impl Loop {
         Ok(())
     }
 
-    /// `per_try_timeout`: from when the whole request is there and has a connection.
-    fn limit_try(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if let Some(time) = exchange.retry().and_then(|retry| retry.per_try_timeout)
-            && exchange.request.ended
-            && !exchange.reply.started
-            && matches!(exchange.up, Up::Sent { .. })
-        {
-            exchange.deadlines.attempt = Some(self.now + time);
-            self.watch(key);
-        }
-    }
-
     /// A piece of the request's body.
     pub fn request_octets(&mut self, key: Key, octets: &[u8]) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
@@ -361,143 +259,6 @@ impl Loop {
         }
     }
 
-    /// What a try held is free again. The try itself is over, or was never begun.
-    pub fn end_try(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if let Some(upstream) = exchange.holds_retry.take() {
-            upstream.breakers.release(Resource::Retries);
-        }
-        exchange.deadlines.attempt = None;
-        match std::mem::replace(&mut exchange.up, Up::Over) {
-            Up::Waiting { endpoint, lane } => {
-                if let Some(endpoint) = self.pools.endpoints.get_mut(endpoint) {
-                    endpoint.lane(lane).waiting.retain(|waiting| *waiting != key);
-                    endpoint.upstream.breakers.release(Resource::Pending);
-                }
-            }
-            Up::Sent { endpoint, conn, stream } => {
-                if let Some(endpoint) = self.pools.endpoints.get(endpoint) {
-                    endpoint.upstream.breakers.release(Resource::Requests);
-                    if let Some(host) = &endpoint.host {
-                        host.end_request();
-                    }
-                }
-                self.release_stream(conn, stream);
-            }
-            Up::None | Up::Pausing | Up::Over => {}
-        }
-    }
-
-    /// A try failed before there was a response: another one, or the client is told.
-    pub fn try_failed(&mut self, key: Key, failure: Failure) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        if exchange.reply.ended {
-            // All that it had to say is here, and on its way down.
-            return self.end_try(key);
-        }
-        let (sent, started) = (matches!(exchange.up, Up::Sent { .. }), exchange.reply.started);
-        if let Up::Sent { endpoint, .. } | Up::Waiting { endpoint, .. } = exchange.up
-            && let Some(outcome) = failure.outcome()
-        {
-            self.report(endpoint, outcome);
-        }
-        self.end_try(key);
-        if started {
-            return self.break_off(key, failure.reason());
-        }
-        let Some(exchange) = self.exchanges.get(key) else { return };
-        let wanted = exchange.retry().is_some_and(|retry| match failure {
-            Failure::Connect => retry.on_connect_failure(),
-            Failure::Refused => retry.on_refused_stream() || retry.on_reset(sent),
-            Failure::Reset | Failure::Closed | Failure::Malformed | Failure::Timeout => retry.on_reset(sent),
-            Failure::Overflow => false,
-        });
-        if !wanted || !self.again(key) {
-            self.reply(key, failure.reason());
-        }
-    }
-
-    /// Has the request tried again after a pause, if it may be.
-    pub fn again(&mut self, key: Key) -> bool {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return false };
-        let Some(retry) = exchange.retry().cloned() else { return false };
-        if exchange.tries > retry.attempts || !exchange.request.keeps {
-            return false;
-        }
-        let Some(upstream) = exchange.target().and_then(|target| self.config.upstreams.get(&target.cluster)) else {
-            return false;
-        };
-        if !upstream.breakers.acquire(Resource::Retries) {
-            return false;
-        }
-        exchange.holds_retry = Some(upstream.clone());
-        exchange.up = Up::Pausing;
-        exchange.deadlines.attempt = None;
-        exchange.request.rewind();
-        // Full jitter under a ceiling that doubles (Envoy: JitteredExponentialBackOff).
-        let doubled = retry.base.saturating_mul(1 << (exchange.tries - 1).min(16)).min(retry.max);
-        let share = (draw(&mut self.random) >> 32) as f64 / (1u64 << 32) as f64;
-        self.timers.add(self.now + doubled.mul_f64(share), Due::Retry(key));
-        true
-    }
-
-    /// Tells the judge of endpoints.
-    pub fn report(&mut self, endpoint: Key, outcome: Outcome) {
-        let Some(endpoint) = self.pools.endpoints.get(endpoint) else { return };
-        if let (Some(ejection), Some(host)) = (&endpoint.upstream.cluster.ejection, &endpoint.host) {
-            ejection.report(host, outcome, self.now);
-        }
-    }
-
-    /// Has the deadlines of an exchange looked at.
-    fn watch(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.get_mut(key) else { return };
-        let deadlines = &mut exchange.deadlines;
-        let Some(soonest) = deadlines.soonest() else { return };
-        let at = soonest.max(self.now + SWEEP);
-        if self.watched == 0 || at < self.sweeps_at {
-            self.sweeps_at = at;
-        }
-        if !std::mem::replace(&mut deadlines.watched, true) {
-            self.watched += 1;
-        }
-    }
-
-    /// Looks at all deadlines of exchanges.
-    pub fn sweep(&mut self) {
-        let now = self.now;
-        let passed = |at: Option<std::time::Instant>| at.is_some_and(|at| at <= now);
-        for key in self.exchanges.keys() {
-            let Some(exchange) = self.exchanges.get(key) else { continue };
-            let deadlines = exchange.deadlines;
-            if passed(deadlines.response) {
-                self.timed_out(key, Reason::Timeout);
-            } else if passed(deadlines.attempt) {
-                self.try_failed(key, Failure::Timeout);
-            } else if passed(deadlines.idle.map(|(at, _)| at)) {
-                self.timed_out(key, Reason::Idle);
-            }
-        }
-        // What is silent meanwhile is late by as much as it takes to look at all, and no request wakes the worker.
-        let soonest = self.exchanges.iter().filter_map(|exchange| exchange.deadlines.soonest()).min();
-        self.sweeps_at = soonest.unwrap_or(now).max(now + SWEEP);
-    }
-
-    fn timed_out(&mut self, key: Key, reason: Reason) {
-        let Some(exchange) = self.exchanges.get(key) else { return };
-        let (up, started) = (exchange.up, exchange.reply.started);
-        if let Up::Sent { endpoint, .. } = up
-            && reason == Reason::Timeout
-        {
-            self.report(endpoint, Outcome::Timeout);
-        }
-        self.end_try(key);
-        match started {
-            true => self.break_off(key, reason),
-            false => self.reply(key, reason),
-        }
-    }
-
     /// The client is gone, or broke its request off: nothing is answered any more.
     pub fn abandon(&mut self, key: Key, reason: Reason) {
         self.end_try(key);
@@ -541,59 +302,10 @@ impl Loop {
         }
     }
 
-    /// The stream of a try is not wanted any more, or done.
-    fn release_stream(&mut self, conn: Key, stream: Option<byrnie_http2::Key>) {
-        let Some(Role::Client(client)) = self.conns.get_mut(conn).map(|conn| &mut conn.role) else { return };
-        match (&mut client.codec, stream) {
-            (super::client::Codec::Http1(http1), _) => {
-                http1.exchange = None;
-                if http1.core.can_reuse() {
-                    self.is_free(conn);
-                } else {
-                    self.leave_pool(conn);
-                }
-            }
-            (super::client::Codec::Http2(http2), Some(stream)) => {
-                http2.streams.remove(stream);
-                http2.core.reset(stream, ErrorCode::CANCEL);
-                self.mark(conn);
-                self.is_free(conn);
-            }
-            _ => {}
-        }
-    }
-
     pub fn client(&mut self, key: Key) -> Option<&mut Client> {
         match &mut self.conns.get_mut(key)?.role {
             Role::Client(client) => Some(client),
             _ => None,
-        }
-    }
-}
-
-/// Takes away what a client must not say of itself, and says who it proved to be and how it came (Envoy adds
-/// `x-forwarded-proto` to what has none).
-fn introduce(front: &Front, head: &mut RequestHead) {
-    const CERTIFICATE: &[u8] = b"x-forwarded-client-cert";
-    const SCHEME: &[u8] = b"x-forwarded-proto";
-    let fields = head.fields_mut();
-    fields.remove(CERTIFICATE);
-    fields.remove(b"x-envoy-internal");
-    if front.http.client_certificate == ClientCertificate::Replace
-        && let Some(proof) = &front.proof
-    {
-        fields.push(CERTIFICATE, proof.forwarded.as_bytes());
-    }
-    if fields.get(SCHEME).is_none() {
-        fields.push(SCHEME, if front.tls.is_some() { b"https" } else { b"http" });
-    }
-}
-
-/// How long a stream may be silent is counted from its last octet.
-impl super::exchange::Exchange {
-    pub fn touch(&mut self, now: std::time::Instant) {
-        if let Some((at, time)) = &mut self.deadlines.idle {
-            *at = now + *time;
         }
     }
 }

@@ -1,25 +1,20 @@
-//! The endpoint's side: connections to endpoints, and what comes back on them.
+//! Connections to endpoints: who gets one, who waits for one, and what becomes of both when one ends.
 
-use std::{io, net::SocketAddr};
+use std::io;
 
 use byrnie_balance::Resource;
-use byrnie_config::{Fields, Keepalive, ResponseHead, Version};
-use byrnie_http1 as http1;
-use byrnie_http2 as http2;
-use mio::net::TcpStream;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use byrnie_config::Version;
 
 use super::{
     Loop,
-    accept::tcp_keepalive,
-    client::{Client, Codec, Http1, Http2, Unsent},
+    client::{Client, Codec, Unsent},
     conn::{Broken, Conn, Role},
+    connect::connect,
     exchange::Up,
     keys::Key,
-    message,
     pool::Lane,
     reason::Reason,
-    request::Failure,
+    retry::Failure,
 };
 
 impl Loop {
@@ -98,106 +93,8 @@ impl Loop {
         Ok(())
     }
 
-    /// Whether the connect of a connection's socket is under way.
-    pub fn is_connecting(&self, key: Key) -> bool {
-        match self.conns.get(key) {
-            Some(Conn { session: None, role: Role::Client(client), .. }) => matches!(client.codec, Codec::Connecting),
-            Some(Conn { session: None, role: Role::Tunnel(tunnel), .. }) => tunnel.is_connecting(),
-            _ => false,
-        }
-    }
-
-    /// A socket says that its connect has come to an end. False where it has not, or failed.
-    pub fn connected(&mut self, key: Key) -> bool {
-        let Some(conn) = self.conns.get_mut(key) else { return false };
-        if !conn.writable {
-            return false;
-        }
-        if let Some(error) = conn.stream.take_error().ok().flatten() {
-            self.broken(key, &error.into());
-            return false;
-        }
-        if conn.stream.peer_addr().is_err() {
-            conn.writable = false;
-            return false;
-        }
-        match &conn.role {
-            Role::Client(client) => {
-                let host = client.host;
-                let Some(endpoint) = self.pools.endpoints.get(host) else { return false };
-                let (address, tls) = (endpoint.address, endpoint.tls.clone());
-                let offers = self.offers_of(host, key);
-                match tls {
-                    None => self.established(key),
-                    Some(tls) => match self.secure(key, address, &tls, offers.as_deref()) {
-                        Ok(()) => {}
-                        Err(error) => {
-                            tracing::warn!(%error, %address, "TLS cannot be started");
-                            self.endpoint_gone(key, &Broken::Socket(io::Error::other(error)));
-                            return false;
-                        }
-                    },
-                }
-            }
-            Role::Tunnel(_) => return self.tunnel_connected(key),
-            Role::Inspecting(_) | Role::Server(_) | Role::Done => {}
-        }
-        self.enqueue(key);
-        true
-    }
-
-    /// Starts TLS as its client.
-    pub fn secure(
-        &mut self,
-        key: Key,
-        address: SocketAddr,
-        tls: &std::sync::Arc<byrnie_config::UpstreamTls>,
-        offers: Option<&[Box<[u8]>]>,
-    ) -> Result<(), String> {
-        let context = self.shared.tls.client(tls).map_err(|error| error.to_string())?;
-        let session = context.connect(address, offers).map_err(|error| error.to_string())?;
-        let Some(conn) = self.conns.get_mut(key) else { return Ok(()) };
-        conn.start(session).map_err(|error| error.to_string())
-    }
-
-    /// What the chain that the waiting request came through offers in place of the cluster.
-    fn offers_of(&self, host: Key, conn: Key) -> Option<std::sync::Arc<[Box<[u8]>]>> {
-        let Some(Conn { role: Role::Client(client), .. }) = self.conns.get(conn) else { return None };
-        let endpoint = self.pools.endpoints.get(host)?;
-        let first = endpoint.lanes[client.lane as usize].waiting.front()?;
-        self.exchanges.get(*first)?.front.offers.clone()
-    }
-
-    /// A connection is ready for requests.
-    fn established(&mut self, key: Key) {
-        let Some(conn) = self.conns.get_mut(key) else { return };
-        let alpn = conn.session.as_ref().and_then(|session| session.alpn().map(<[u8]>::to_vec));
-        let Role::Client(client) = &mut conn.role else { return };
-        let version = match (client.lane, alpn.as_deref()) {
-            (Lane::Http2, _) | (Lane::Agreed, Some(b"h2")) => Version::Http2,
-            (Lane::Http1 | Lane::Agreed, _) => Version::Http1,
-        };
-        client.codec = match version {
-            Version::Http1 => Codec::Http1(Http1::new(http1::Limits::default())),
-            Version::Http2 => Codec::Http2(Http2::new(http2::Config::default())),
-        };
-        let (host, lane) = (client.host, client.lane);
-        conn.deadline = None;
-        if let Some(endpoint) = self.pools.endpoints.get_mut(host) {
-            endpoint.agreed = Some(version);
-            let connections = endpoint.lane(lane);
-            connections.connecting.retain(|known| *known != key);
-            match version {
-                Version::Http1 => connections.idle.push(key),
-                Version::Http2 => connections.shared.push(key),
-            }
-        }
-        self.mark(key);
-        self.serve_waiting(host, lane);
-    }
-
     /// Gives requests that wait to connections that take them.
-    fn serve_waiting(&mut self, endpoint: Key, lane: Lane) {
+    pub fn serve_waiting(&mut self, endpoint: Key, lane: Lane) {
         loop {
             let Some(entry) = self.pools.endpoints.get_mut(endpoint) else { return };
             let Some(exchange) = entry.lane(lane).waiting.front().copied() else { return };
@@ -400,11 +297,6 @@ impl Loop {
         }
     }
 
-    /// `connect_timeout`.
-    pub fn connect_is_due(&mut self, key: Key) {
-        self.endpoint_gone(key, &Broken::Socket(io::ErrorKind::TimedOut.into()));
-    }
-
     /// There is room in the connection to an endpoint: requests that waited for it go on.
     pub fn refill_endpoint(&mut self, key: Key) {
         loop {
@@ -426,188 +318,4 @@ impl Loop {
             }
         }
     }
-
-    /// Takes responses off the front of `input`.
-    pub fn read_responses(
-        &mut self,
-        key: Key,
-        input: &mut &[u8],
-        fields: &mut http2::Fields,
-        response: &mut ResponseHead,
-    ) {
-        let Some(Conn { role: Role::Client(client), .. }) = self.conns.get(key) else { return };
-        if matches!(client.codec, Codec::Connecting) {
-            if self.conns.get(key).is_some_and(|conn| conn.session.is_some() && conn.is_secured()) {
-                self.established(key);
-            } else if self.conns.get(key).is_some_and(|conn| conn.ended) {
-                return self.endpoint_gone(key, &Broken::Socket(io::ErrorKind::UnexpectedEof.into()));
-            }
-        }
-        match self.client(key).map(|client| &client.codec) {
-            Some(Codec::Http1(_)) => self.read_responses_http1(key, input, response),
-            Some(Codec::Http2(_)) => self.read_responses_http2(key, input, fields, response),
-            Some(Codec::Connecting) | None => {}
-        }
-        if self.conns.get(key).is_some_and(|conn| conn.ended && !conn.paused) {
-            self.responses_ended(key);
-        }
-    }
-
-    fn read_responses_http1(&mut self, key: Key, input: &mut &[u8], response: &mut ResponseHead) {
-        loop {
-            let Some(conn) = self.conns.get_mut(key) else { return };
-            let Conn { paused: false, role: Role::Client(client), .. } = conn else { return };
-            let Codec::Http1(http1) = &mut client.codec else { return };
-            let exchange = http1.exchange;
-            let mut space = http1::Space::new();
-            let event = match (http1.core.receive(input, &mut space), exchange) {
-                (Ok(None), _) => return,
-                (Ok(Some(event)), Some(exchange)) => (event, exchange),
-                (Ok(Some(_)), None) => continue,
-                (Err(error), _) => return self.endpoint_gone(key, &Broken::Protocol(error.to_string())),
-            };
-            match event {
-                (http1::client::Event::Informational(head), exchange) => {
-                    message::read_response_http1(&head, response);
-                    self.inform(exchange, response);
-                }
-                (http1::client::Event::Response(head), exchange) => {
-                    let length = message::read_response_http1(&head, response);
-                    let end = matches!(head.body(), http1::BodyLength::None | http1::BodyLength::Sized(0));
-                    self.response_head(exchange, response, length, end);
-                }
-                (http1::client::Event::Data(octets), exchange) => self.response_octets(exchange, octets),
-                (http1::client::Event::Trailers(trailers), exchange) => {
-                    let mut fields = Box::<Fields>::default();
-                    trailers.iter().for_each(|(name, value)| fields.push(name, value));
-                    self.response_ended(exchange, Some(fields));
-                }
-                (http1::client::Event::End, exchange) => self.response_ended(exchange, None),
-            }
-        }
-    }
-
-    fn read_responses_http2(
-        &mut self,
-        key: Key,
-        input: &mut &[u8],
-        fields: &mut http2::Fields,
-        response: &mut ResponseHead,
-    ) {
-        loop {
-            let Some(Client { codec: Codec::Http2(http2), .. }) = self.client(key) else { return };
-            let event = match http2.core.receive(input, fields) {
-                Ok(Some(event)) => event,
-                Ok(None) => break,
-                Err(error) => return self.endpoint_gone(key, &Broken::Protocol(error.to_string())),
-            };
-            match event {
-                http2::Event::Interim { stream, head } => {
-                    if let Some(exchange) = http2.streams.get(stream) {
-                        message::read_response_http2(&head, false, response);
-                        self.inform(exchange, response);
-                    }
-                }
-                http2::Event::Response { stream, head, end } => {
-                    if let Some(exchange) = http2.streams.get(stream) {
-                        let length = message::read_response_http2(&head, end, response);
-                        self.response_head(exchange, response, length, end);
-                        if end {
-                            self.response_ended(exchange, None);
-                        }
-                    }
-                }
-                http2::Event::Data { stream, bytes, end } => match http2.streams.get(stream) {
-                    Some(exchange) => {
-                        self.response_octets(exchange, bytes);
-                        if end {
-                            self.response_ended(exchange, None);
-                        }
-                    }
-                    None => http2.core.release(stream, bytes.len()),
-                },
-                http2::Event::Trailers { stream, fields } => {
-                    if let Some(exchange) = http2.streams.get(stream) {
-                        let mut trailers = Box::<Fields>::default();
-                        fields.iter().for_each(|field| trailers.push(field.name, field.value));
-                        self.response_ended(exchange, Some(trailers));
-                    }
-                }
-                http2::Event::Reset { stream, code, cause } => {
-                    let exchange = http2.streams.get(stream);
-                    http2.streams.remove(stream);
-                    if let Some(exchange) = exchange {
-                        let failure = match cause {
-                            _ if cause.is_unprocessed(code) => Failure::Refused,
-                            http2::Cause::Violation(_) => Failure::Malformed,
-                            _ => Failure::Reset,
-                        };
-                        self.try_failed(exchange, failure);
-                    }
-                }
-                http2::Event::GoAway { .. } => {
-                    let (host, lane) = match self.client(key) {
-                        Some(client) => (client.host, client.lane),
-                        None => return,
-                    };
-                    if let Some(endpoint) = self.pools.endpoints.get_mut(host) {
-                        endpoint.forget(lane, key);
-                    }
-                }
-                http2::Event::Settings => {
-                    http2.settled = true;
-                    if let Some(client) = self.client(key) {
-                        let (host, lane) = (client.host, client.lane);
-                        self.serve_waiting(host, lane);
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.refill_endpoint(key);
-        self.mark(key);
-        if self.client(key).is_some_and(|client| client.is_over()) {
-            self.close_when_written(key);
-        }
-    }
-
-    /// The endpoint closed its side.
-    fn responses_ended(&mut self, key: Key) {
-        let Some(client) = self.client(key) else { return };
-        if let Codec::Http1(http1) = &mut client.codec
-            && let Some(exchange) = http1.exchange
-            && let Ok(Some(_)) = http1.core.end_of_input()
-        {
-            return self.response_ended(exchange, None);
-        }
-        self.endpoint_gone(key, &Broken::Socket(io::ErrorKind::UnexpectedEof.into()));
-    }
-}
-
-/// A socket that is on its way to `address`, from the address of its family in `from`.
-pub fn connect(address: SocketAddr, from: &[std::net::IpAddr], keepalive: Option<Keepalive>) -> io::Result<TcpStream> {
-    let source = from.iter().find(|ip| ip.is_ipv4() == address.is_ipv4());
-    let stream = match source {
-        None => TcpStream::connect(address)?,
-        Some(source) => {
-            let socket =
-                Socket::new(Domain::for_address(address), Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
-            // The port is chosen with the destination, so that there are enough of them.
-            let _ = socket.set_reuse_address(true);
-            socket.bind(&SocketAddr::new(*source, 0).into())?;
-            match socket.connect(&address.into()) {
-                Ok(()) => {}
-                Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
-                Err(error) => return Err(error),
-            }
-            TcpStream::from_std(socket.into())
-        }
-    };
-    let socket = SockRef::from(&stream);
-    // Neither matters enough to lose a connection.
-    let _ = socket.set_tcp_nodelay(true);
-    if let Some(keepalive) = keepalive {
-        let _ = socket.set_tcp_keepalive(&tcp_keepalive(keepalive));
-    }
-    Ok(stream)
 }
