@@ -9,11 +9,7 @@ use std::{
 };
 
 use tracing::{Subscriber, subscriber::set_global_default};
-use tracing_subscriber::{
-    EnvFilter,
-    fmt::{MakeWriter, SubscriberBuilder},
-    reload,
-};
+use tracing_subscriber::{Registry, filter::Targets, fmt::MakeWriter, layer::SubscriberExt, reload};
 
 /// The variable that chooses what is logged, as in `info,byrnie_ads=debug`.
 pub const FILTER_VARIABLE: &str = "BYRNIE_LOG";
@@ -38,7 +34,7 @@ struct Inner {
     reload: Reload,
 }
 
-type Reload = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+type Reload = Box<dyn Fn(Targets) -> Result<(), reload::Error> + Send + Sync>;
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -126,10 +122,12 @@ pub fn init(format: Format, filter: Option<&str>) -> Result<Levels, LogsError> {
     Ok(levels)
 }
 
-fn parse_filter(text: &str) -> Result<EnvFilter, LogsError> {
-    // A level for one target must not silence the others; of two bare levels the later one counts.
-    let directives = if text.is_empty() { "info".to_owned() } else { format!("info,{text}") };
-    EnvFilter::builder().parse(directives).map_err(|source| LogsError::Filter { found: text.to_owned(), source })
+fn parse_filter(text: &str) -> Result<Targets, LogsError> {
+    // A level for one target must not silence the others; of two bare levels the later one counts. Nothing between two
+    // commas would be read as every target.
+    let directives: Vec<&str> = text.split(',').map(str::trim).filter(|directive| !directive.is_empty()).collect();
+    let directives = [&["info"], &*directives].concat().join(",");
+    directives.parse().map_err(|source| LogsError::Filter { found: text.to_owned(), source })
 }
 
 type AnySubscriber = Box<dyn Subscriber + Send + Sync>;
@@ -138,19 +136,14 @@ fn subscriber<W>(format: Format, filter: &str, ansi: bool, writer: W) -> Result<
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder = SubscriberBuilder::default().with_env_filter(parse_filter(filter)?).with_writer(writer);
-    // A macro, since each format is a type of its own.
-    macro_rules! reloading {
-        ($builder:expr) => {{
-            let builder = $builder.with_filter_reloading();
-            let handle = builder.reload_handle();
-            (Box::new(builder.finish()) as AnySubscriber, Box::new(move |filter| handle.reload(filter)) as Reload)
-        }};
-    }
-    let (subscriber, reload) = match format {
-        Format::Text => reloading!(builder.with_ansi(ansi)),
-        Format::Json => reloading!(builder.json().flatten_event(true).with_current_span(true)),
+    let (targets, handle) = reload::Layer::new(parse_filter(filter)?);
+    let registry = Registry::default().with(targets);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
+    let subscriber: AnySubscriber = match format {
+        Format::Text => Box::new(registry.with(lines.with_ansi(ansi))),
+        Format::Json => Box::new(registry.with(lines.json().flatten_event(true).with_current_span(true))),
     };
+    let reload = Box::new(move |filter| handle.reload(filter));
     Ok((subscriber, Levels(Arc::new(Inner { filter: Mutex::new(filter.to_owned()), reload }))))
 }
 
@@ -219,6 +212,7 @@ mod tests {
         assert!(ads.contains("from ads") && ads.contains("said") && !ads.contains("from ca"), "{ads}");
         assert_eq!(logged(Format::Text, "warn", false, events), "");
         assert_eq!(logged(Format::Text, "off", false, || tracing::error!("lost")), "");
+        assert_eq!(logged(Format::Text, "warn, ,", false, events), "");
     }
 
     #[test]
