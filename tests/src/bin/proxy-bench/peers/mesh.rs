@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -123,10 +123,13 @@ fn micro(program: &Path, mesh: &Mesh, pod: &Pod, workers: usize, folder: &Path) 
     Ok(Launch { program: program.to_owned(), arguments, ready: Ready::Admin(admin), log })
 }
 
-/// Beside `byrnie`, since both are built into one folder.
-fn micro_proxy() -> Result<std::path::PathBuf> {
-    let program = byrnie()?.with_file_name("byrnie-proxy");
-    ensure!(program.is_file(), "{} is not there: cargo build --release -p byrnie-proxy", program.display());
+/// As it is shipped, unless another build is named.
+fn micro_proxy() -> Result<PathBuf> {
+    let program = match std::env::var_os("BYRNIE_PROXY") {
+        Some(program) => program.into(),
+        None => byrnie()?.with_file_name("../proxy/byrnie-proxy"),
+    };
+    ensure!(program.is_file(), "{} is not there: cargo build --profile proxy -p byrnie-proxy", program.display());
     Ok(program)
 }
 
