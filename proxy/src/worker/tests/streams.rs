@@ -1,5 +1,6 @@
 //! HTTP/2 of the client.
 
+use byrnie_config::{Protocol, Version};
 use byrnie_http2 as h2;
 
 use super::*;
@@ -172,4 +173,49 @@ fn a_client_that_resets_its_streams_leaves_nothing_behind() {
     rig.await_held(Resource::Pending, 0);
     rig.await_held(Resource::Connections, 0);
     rig.await_connections(1);
+}
+
+/// A server that reads nothing before it is told to, and answers a request at its end.
+fn patient(goes: std::sync::mpsc::Receiver<()>) -> SocketAddr {
+    let goes = std::sync::Mutex::new(goes);
+    server(move |mut stream| {
+        goes.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        let (mut core, mut fields) = (h2::Connection::server(h2::Config::default()), h2::Fields::new());
+        let (mut held, mut piece) = (Vec::new(), vec![0; 64 << 10]);
+        loop {
+            let octets = stream.read(&mut piece).unwrap_or(0);
+            if octets == 0 {
+                return;
+            }
+            held.extend_from_slice(&piece[..octets]);
+            let mut input = &held[..];
+            while let Some(event) = core.receive(&mut input, &mut fields).unwrap() {
+                if let h2::Event::Data { stream, bytes, end } = event {
+                    core.release(stream, bytes.len());
+                    if end {
+                        core.respond(stream, 204).unwrap().finish(true).unwrap();
+                    }
+                }
+            }
+            held = input.to_vec();
+            let written = core.output().len();
+            stream.write_all(core.output()).unwrap();
+            core.wrote(written);
+        }
+    })
+}
+
+#[test]
+fn a_request_whose_last_octet_had_to_wait_ends_without_another() {
+    // As much as the window lets through, and one octet more than may wait before the client is not read on.
+    const OCTETS: usize = 65_535 + (64 << 10) + 1;
+    let (go, goes) = std::sync::mpsc::channel();
+    let rig = Rig::http_with(&[patient(goes)], |cluster, _| cluster.protocol = Protocol::Explicit(Version::Http2));
+    let mut client = rig.connect();
+    client.write_all(format!("POST / HTTP/1.1\r\nHost: cart\r\nContent-Length: {OCTETS}\r\n\r\n").as_bytes()).unwrap();
+    client.write_all(&vec![b'x'; OCTETS]).unwrap();
+    rig.await_held(Resource::Requests, 1);
+    go.send(()).unwrap();
+    assert!(read_head(&mut client).unwrap().starts_with("HTTP/1.1 204"));
+    rig.await_held(Resource::Requests, 0);
 }
