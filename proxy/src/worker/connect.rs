@@ -4,7 +4,6 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use byrnie_config::{Keepalive, UpstreamTls, Version};
 use byrnie_http1 as http1;
-use byrnie_http2 as http2;
 use mio::net::TcpStream;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -15,6 +14,7 @@ use super::{
     conn::{Broken, Conn, Role},
     keys::Key,
     pool::Lane,
+    streams,
 };
 
 impl Loop {
@@ -99,7 +99,7 @@ impl Loop {
         };
         client.codec = match version {
             Version::Http1 => Codec::Http1(Http1::new(http1::Limits::default())),
-            Version::Http2 => Codec::Http2(Http2::new(http2::Config::default())),
+            Version::Http2 => Codec::Http2(Http2::new(streams::settings())),
         };
         let (host, lane) = (client.host, client.lane);
         conn.deadline = None;

@@ -2,9 +2,8 @@
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
-use byrnie_config::{Chain, Filter, Http, Listener, Seen, Transport, Version};
+use byrnie_config::{Chain, Filter, Listener, Seen, Transport, Version};
 use byrnie_http1 as http1;
-use byrnie_http2 as http2;
 
 use super::{
     Loop,
@@ -14,6 +13,7 @@ use super::{
     front::{Front, Proof},
     keys::Key,
     server::{Codec, Http1, Http2, Server},
+    streams,
 };
 use crate::{
     shared::Stage,
@@ -214,7 +214,7 @@ impl Loop {
         let Role::Server(server) = &mut conn.role else { return };
         server.codec = match version {
             Version::Http1 => Codec::Http1(Http1::new(limits())),
-            Version::Http2 => Codec::Http2(Http2::new(settings(&server.front.http))),
+            Version::Http2 => Codec::Http2(Http2::new(streams::settings())),
         };
         if server.draining {
             server.drain();
@@ -234,10 +234,6 @@ impl Loop {
         self.speak(key, version);
         Some(version)
     }
-}
-
-fn settings(_http: &Http) -> http2::Config {
-    http2::Config::default()
 }
 
 /// Heads of requests are held to 60 KiB, as in Envoy (`max_request_headers_kb`).

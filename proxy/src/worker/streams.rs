@@ -4,6 +4,14 @@ use byrnie_http2 as http2;
 
 use super::keys::Key;
 
+/// What every connection of HTTP/2 grants. Streams that nobody reads fill their own windows only: that of the connection
+/// has room for as many as a peer may open, so that the others never wait for them.
+pub fn settings() -> http2::Config {
+    let (stream, default) = (64 << 10, http2::Config::default());
+    let windows = http2::Windows { stream, connection: stream * default.limits.concurrent_streams };
+    http2::Config { windows, ..default }
+}
+
 /// By the place of the stream, which is small and used again.
 #[derive(Debug, Default)]
 pub struct Streams(Vec<Option<(http2::Key, Key)>>);
