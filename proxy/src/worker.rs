@@ -181,7 +181,7 @@ impl Loop {
             registry,
             config: Arc::default(),
             now,
-            listening: accept::Listening::default(),
+            listening: accept::Listening::new(now),
             conns: Table::default(),
             exchanges: Table::default(),
             spare: Vec::new(),

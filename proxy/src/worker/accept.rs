@@ -1,6 +1,12 @@
 //! Where connections arrive: sockets that listen, one set a worker (SO_REUSEPORT), and what is accepted on them.
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use byrnie_config::{Keepalive, Listener};
 use foldhash::fast::RandomState;
@@ -13,6 +19,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use super::{
     Loop,
     conn::{Inspecting, Role, Seeks},
+    ends::Side,
     keys::Key,
 };
 use crate::shared::BindFailure;
@@ -23,6 +30,12 @@ const LISTENER: usize = 1 << 62;
 /// Connections that wait in the kernel.
 const BACKLOG: i32 = 4096;
 
+/// The names of listeners that are asked for: with the address behind it.
+const ON_DEMAND: &str = "out/";
+
+/// Between times at which it is said which of them are used. They are kept for some minutes.
+const WANT: Duration = Duration::from_secs(60);
+
 /// How long a connection waits for the control plane to say whether an address is in the mesh.
 const DISCOVERY: Duration = Duration::from_secs(1);
 
@@ -32,12 +45,21 @@ pub fn is_listener(token: Token) -> bool {
 }
 
 /// The sockets that listen.
-#[derive(Default)]
 pub struct Listening {
     sockets: HashMap<Token, Bound, RandomState>,
     next: usize,
     /// Connections that wait for the listener of the address that they called.
     waiting: Vec<Key>,
+    /// Some connections were handed over, and when it was last said to which listeners.
+    on_demand: bool,
+    wanted: Instant,
+}
+
+impl Listening {
+    /// On nothing.
+    pub fn new(now: Instant) -> Self {
+        Self { sockets: HashMap::default(), next: 0, waiting: Vec::new(), on_demand: false, wanted: now }
+    }
 }
 
 struct Bound {
@@ -141,10 +163,13 @@ impl Loop {
     /// plane is asked, once, and the connection waits.
     fn hand_over(&mut self, key: Key) {
         let Some(inspecting) = self.inspecting(key) else { return };
-        let name = format!("out/{}", inspecting.called);
+        let name = format!("{ON_DEMAND}{}", inspecting.called);
         match self.config.listeners.get(&*name) {
             Some(listener) => {
                 let listener = listener.clone();
+                // It is not forgotten while it is used.
+                (self.shared.want)(&name);
+                self.listening.on_demand = true;
                 self.handed(key, Some(listener));
             }
             None if self.config.absent.contains(&*name) => self.handed(key, None),
@@ -160,13 +185,36 @@ impl Loop {
     pub fn hand_over_waiting(&mut self) {
         for key in std::mem::take(&mut self.listening.waiting) {
             let Some(inspecting) = self.inspecting(key) else { continue };
-            let name = format!("out/{}", inspecting.called);
+            let name = format!("{ON_DEMAND}{}", inspecting.called);
             if self.config.listeners.contains_key(&*name) || self.config.absent.contains(&*name) {
                 self.hand_over(key);
             } else {
                 self.listening.waiting.push(key);
             }
         }
+    }
+
+    /// Says which listeners are used that were asked for, so that the control plane goes on telling of them.
+    pub fn want_again(&mut self) {
+        self.busy |= self.listening.on_demand;
+        if !self.listening.on_demand || self.now < self.listening.wanted + WANT {
+            return;
+        }
+        let used = self.conns.iter().filter_map(|conn| match &conn.role {
+            Role::Server(server) => Some(&server.front.listener),
+            Role::Tunnel(tunnel) => match &tunnel.side {
+                Side::Client(accepted) => Some(&accepted.listener),
+                Side::Endpoint(_) => None,
+            },
+            Role::Inspecting(_) | Role::Client(_) | Role::Done => None,
+        });
+        let names: HashSet<&str> = used
+            .filter(|listener| !listener.bind && listener.name.starts_with(ON_DEMAND))
+            .map(|listener| &*listener.name)
+            .collect();
+        names.iter().for_each(|name| (self.shared.want)(name));
+        self.listening.on_demand = !names.is_empty();
+        self.listening.wanted = self.now;
     }
 
     /// Forgets those that do not wait any more.

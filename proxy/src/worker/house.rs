@@ -16,6 +16,7 @@ impl Loop {
         self.pipes.clear();
         self.accept_late();
         self.sweep_waiting();
+        self.want_again();
         self.spare.truncate(64);
         if buffers.sealed.capacity() > 128 << 10 {
             buffers.sealed = Vec::new();

@@ -174,3 +174,38 @@ fn the_version_follows_what_the_peer_selects() {
     assert_eq!(get(&mut front.connect()).1, "hello");
     front.await_held(Resource::Connections, 1);
 }
+
+#[test]
+fn many_large_bodies_share_one_connection() {
+    const OCTETS: usize = 1 << 20;
+    let server = server(|mut stream| {
+        while let Some(head) = read_head(&mut stream) {
+            let length = if head.starts_with("POST") { OCTETS } else { 0 };
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {OCTETS}\r\n\r\n");
+            stream.write_all(answer.as_bytes()).and_then(|()| stream.write_all(&vec![b'x'; OCTETS])).unwrap();
+        }
+    });
+    let pair = Pair::http(server, FRONT_URI, &[b"h2"]);
+    thread::scope(|scope| {
+        for place in 0..12 {
+            let pair = &pair;
+            scope.spawn(move || {
+                let mut client = pair.front.connect();
+                for _ in 0..4 {
+                    if place % 2 == 0 {
+                        client.write_all(b"GET / HTTP/1.1\r\nHost: cart\r\n\r\n").unwrap();
+                    } else {
+                        let head = format!("POST / HTTP/1.1\r\nHost: cart\r\nContent-Length: {OCTETS}\r\n\r\n");
+                        client.write_all(head.as_bytes()).unwrap();
+                        client.write_all(&vec![b'y'; OCTETS]).unwrap();
+                    }
+                    assert_eq!(read_response(&mut client).1.len(), OCTETS);
+                }
+            });
+        }
+    });
+    pair.front.await_held(Resource::Requests, 0);
+    pair.cart.await_held(Resource::Requests, 0);
+}
