@@ -126,27 +126,19 @@ impl Loop {
                     let exchange = http2.streams.get(stream);
                     http2.streams.remove(stream);
                     if let Some(exchange) = exchange {
-                        let failure = match cause {
-                            _ if cause.is_unprocessed(code) => Failure::Refused,
-                            http2::Cause::Violation(_) => Failure::Malformed,
-                            _ => Failure::Reset,
-                        };
-                        self.try_failed(exchange, failure);
+                        self.try_failed(exchange, failure_of(cause, code));
                     }
                 }
                 http2::Event::GoAway { .. } => {
-                    let (host, lane) = match self.client(key) {
-                        Some(client) => (client.host, client.lane),
-                        None => return,
-                    };
-                    if let Some(endpoint) = self.pools.endpoints.get_mut(host) {
-                        endpoint.forget(lane, key);
+                    if let Some(Client { host, lane, .. }) = self.client(key) {
+                        let (host, lane) = (*host, *lane);
+                        self.pools.forget(host, lane, key);
                     }
                 }
                 http2::Event::Settings => {
                     http2.settled = true;
-                    if let Some(client) = self.client(key) {
-                        let (host, lane) = (client.host, client.lane);
+                    if let Some(Client { host, lane, .. }) = self.client(key) {
+                        let (host, lane) = (*host, *lane);
                         self.serve_waiting(host, lane);
                     }
                 }
@@ -170,5 +162,14 @@ impl Loop {
             return self.response_ended(exchange, None);
         }
         self.endpoint_gone(key, &Broken::Socket(io::ErrorKind::UnexpectedEof.into()));
+    }
+}
+
+/// What a stream that ended before its time says of its try.
+fn failure_of(cause: http2::Cause, code: http2::ErrorCode) -> Failure {
+    match cause {
+        _ if cause.is_unprocessed(code) => Failure::Refused,
+        http2::Cause::Violation(_) => Failure::Malformed,
+        _ => Failure::Reset,
     }
 }

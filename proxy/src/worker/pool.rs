@@ -172,6 +172,13 @@ impl Pools {
         self.clusters.insert(name.clone(), Cluster { upstream: upstream.clone(), picker, places, direct });
     }
 
+    /// Has an endpoint forget a connection.
+    pub fn forget(&mut self, endpoint: Key, lane: Lane, conn: Key) {
+        if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
+            endpoint.forget(lane, conn);
+        }
+    }
+
     /// The endpoint at an original destination.
     pub fn direct(&mut self, name: &Arc<str>, address: SocketAddr) -> Option<Key> {
         let cluster = self.clusters.get_mut(name)?;

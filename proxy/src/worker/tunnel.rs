@@ -39,11 +39,7 @@ impl Loop {
             return;
         }
         if tunnel.done {
-            // Nothing more is read, but a socket that broke ends the other end too.
-            if let Some(error) = conn.stream.take_error().ok().flatten() {
-                self.broken(key, &error.into());
-            }
-            return;
+            return self.look_for_error(key);
         }
         let other = tunnel.other;
         // The client's octets wait in its socket until there is somebody to take them; TLS has to be heard before.
@@ -94,6 +90,14 @@ impl Loop {
             && !ended
         {
             self.enqueue(key);
+        }
+    }
+
+    /// Nothing more is read of an end, but where its socket broke the other end is over too.
+    fn look_for_error(&mut self, key: Key) {
+        let error = self.conns.get(key).and_then(|conn| conn.stream.take_error().ok().flatten());
+        if let Some(error) = error {
+            self.broken(key, &error.into());
         }
     }
 
