@@ -78,7 +78,7 @@ async fn a_server_s_sidecar_that_is_told_to_end_under_load_fails_no_request() ->
         world.go_and_come().await?;
         load.served(100).await?;
     }
-    load.finish().await
+    load.finish().await.with_context(|| world.log())
 }
 
 /// So many requests over 16 connections.

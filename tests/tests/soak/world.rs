@@ -97,6 +97,13 @@ impl World {
         self.goings
     }
 
+    /// What the client's sidecar and the servers' had to say, but for requests that went well; the last of it.
+    pub fn log(&self) -> String {
+        let sidecars = [&self.client, &self.servers[0], &self.servers[1]];
+        let last = |text: String| text.lines().rev().filter(|line| !line.contains("\"response_flags\":\"-\"")).take(40).collect::<Vec<_>>().join("\n");
+        sidecars.map(|sidecar| last(sidecar.log())).join("\n\n")
+    }
+
     /// What the sidecars that stay tell of their certificates: the client's, then the servers'.
     pub async fn certificates(&self) -> Result<Vec<String>> {
         let mut told = Vec::new();
