@@ -100,7 +100,14 @@ impl World {
     /// What the client's sidecar and the servers' had to say, but for requests that went well; the last of it.
     pub fn log(&self) -> String {
         let sidecars = [&self.client, &self.servers[0], &self.servers[1]];
-        let last = |text: String| text.lines().rev().filter(|line| !line.contains("\"response_flags\":\"-\"")).take(40).collect::<Vec<_>>().join("\n");
+        let last = |text: String| {
+            text.lines()
+                .rev()
+                .filter(|line| !line.contains("\"response_flags\":\"-\""))
+                .take(40)
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
         sidecars.map(|sidecar| last(sidecar.log())).join("\n\n")
     }
 
