@@ -17,7 +17,10 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
     raise_descriptors();
     // Traffic is the workers'; what happens here is little, and one thread is all that it costs.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { Ok(Proxy::build(settings, levels).await?.serve().await?) })
+    let served = runtime.block_on(async { Ok(Proxy::build(settings, levels).await?.serve().await?) });
+    // Workers were given their time: one that hangs does not keep the process.
+    runtime.shutdown_background();
+    served
 }
 
 /// Each request takes up to two, and the soft limit that shells and systemd give is 1024.
