@@ -4,11 +4,11 @@
 //! look at timers, and write once what the turn has produced. Nothing is shared between workers but [`Shared`], and
 //! what the process counts (limits, health, ejection).
 //!
-//! A request goes downwards through the files: [`accept`] takes the connection, [`inspect`] chooses the chain,
-//! [`downstream`] reads the request, [`route`] finds its route, [`request`] chooses cluster and endpoint, [`upstream`]
-//! and [`connect`] have a connection for it, [`answers`] reads the response, [`response`] carries it back; [`retry`] and
-//! [`deadlines`] say when a try ends otherwise. Octets without HTTP go through [`tunnel`], whose far end [`dial`]
-//! connects. [`life`], [`house`] and [`follow`] are about connections and the worker as a whole.
+//! A request goes downwards through the files: `accept` takes the connection, `inspect` chooses the chain,
+//! `downstream` reads the request, `route` finds its route, `request` chooses cluster and endpoint, `upstream`
+//! and `connect` have a connection for it, `answers` reads the response, `response` carries it back; `retry` and
+//! `deadlines` say when a try ends otherwise. Octets without HTTP go through `tunnel`, whose far end `dial`
+//! connects. `life`, `house` and `follow` are about connections and the worker as a whole.
 
 use std::{
     io,
