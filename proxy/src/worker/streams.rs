@@ -4,12 +4,17 @@ use byrnie_http2 as http2;
 
 use super::keys::Key;
 
+/// Streams that are opened on a connection to an endpoint; beyond it another one is made. So many have room side by side
+/// in the window of a connection.
+pub const MOST: u32 = 256;
+
 /// What every connection of HTTP/2 grants. Streams that nobody reads fill their own windows only: that of the connection
 /// has room for as many as a peer may open, so that the others never wait for them.
 pub fn settings() -> http2::Config {
-    let (stream, default) = (64 << 10, http2::Config::default());
-    let windows = http2::Windows { stream, connection: stream * default.limits.concurrent_streams };
-    http2::Config { windows, ..default }
+    let (stream, mut config) = (64 << 10, http2::Config::default());
+    config.limits.concurrent_streams = MOST;
+    config.windows = http2::Windows { stream, connection: stream * MOST };
+    config
 }
 
 /// By the place of the stream, which is small and used again.

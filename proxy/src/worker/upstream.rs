@@ -15,6 +15,7 @@ use super::{
     pool::Lane,
     reason::Reason,
     retry::Failure,
+    streams,
 };
 
 impl Loop {
@@ -25,6 +26,7 @@ impl Loop {
             if let Some(Conn { role: Role::Client(client), .. }) = self.conns.get(*conn)
                 && let Codec::Http2(http2) = &client.codec
                 && http2.core.can_open()
+                && http2.core.active_streams() < streams::MOST
             {
                 return Some(*conn);
             }
