@@ -11,6 +11,9 @@ use super::{front::Front, keys::Key, message::Length, reason::Reason};
 /// Octets of a request's body that are kept for another try; a body beyond it is sent once. As much as Envoy keeps.
 pub const COPY: usize = 1 << 20;
 
+/// Octets of room that an exchange keeps for its next use.
+const ROOM: usize = 4 << 10;
+
 /// One request.
 pub struct Exchange {
     /// The client's connection, and its stream there in HTTP/2.
@@ -155,18 +158,22 @@ impl Exchange {
     /// Stands for another request, with the room of the last.
     pub fn renew(&mut self, down: Key, stream: Option<http2::Key>, front: Rc<Front>, now: Instant) {
         let head = std::mem::take(&mut self.head);
-        let (mut up, mut reply) = (std::mem::take(&mut self.request.octets), std::mem::take(&mut self.reply.octets));
-        up.clear();
-        reply.clear();
+        let (up, reply) = (std::mem::take(&mut self.request.octets), std::mem::take(&mut self.reply.octets));
         *self = Self::new(down, stream, front, now);
         self.head = head;
-        // Room of a large body is given up.
-        if up.capacity() <= 4 << 10 {
-            self.request.octets = up;
+        (self.request.octets, self.reply.octets) = (up, reply);
+    }
+
+    /// Waits for its next use with little room, and without what belongs to a configuration.
+    pub fn rest(&mut self) {
+        for octets in [&mut self.request.octets, &mut self.reply.octets] {
+            octets.clear();
+            octets.shrink_to(ROOM);
         }
-        if reply.capacity() <= 4 << 10 {
-            self.reply.octets = reply;
+        if self.head.fields().memory() > ROOM {
+            self.head = RequestHead::default();
         }
+        (self.route, self.tried) = (None, Tried::default());
     }
 
     /// How the route forwards, if it does.

@@ -292,12 +292,13 @@ impl Loop {
 
     /// The exchange is over: what it knows goes into logs and metrics, and its place is free.
     pub fn finish(&mut self, key: Key) {
-        let Some(exchange) = self.exchanges.remove(key) else { return };
+        let Some(mut exchange) = self.exchanges.remove(key) else { return };
         if exchange.deadlines.watched {
             self.watched -= 1;
         }
         self.record(&exchange);
         if self.spare.len() < 256 {
+            exchange.rest();
             self.spare.push(exchange);
         }
     }
