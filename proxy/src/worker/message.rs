@@ -51,6 +51,19 @@ fn http2_length(declared: Option<u64>, end: bool) -> Length {
     }
 }
 
+/// So much more of `out` was written, which begins at `at`: room that a burst needed is given up when all is.
+pub fn wrote(out: &mut Vec<u8>, at: &mut usize, octets: usize) {
+    *at += octets;
+    if *at == out.len() {
+        *at = 0;
+        out.clear();
+        out.shrink_to(16 << 10);
+    } else if *at > 128 << 10 {
+        out.drain(..*at);
+        *at = 0;
+    }
+}
+
 /// Reads a request of HTTP/1. `host` stands in where HTTP/1.0 sent none.
 #[inline]
 pub fn read_http1(

@@ -79,19 +79,7 @@ impl Server {
     pub fn wrote(&mut self, octets: usize) {
         match &mut self.codec {
             Codec::Unknown => {}
-            Codec::Http1(http1) => {
-                http1.at += octets;
-                if http1.at == http1.out.len() {
-                    http1.at = 0;
-                    http1.out.clear();
-                    if http1.out.capacity() > 16 << 10 {
-                        http1.out = Vec::new();
-                    }
-                } else if http1.at > 128 << 10 {
-                    http1.out.drain(..http1.at);
-                    http1.at = 0;
-                }
-            }
+            Codec::Http1(http1) => message::wrote(&mut http1.out, &mut http1.at, octets),
             Codec::Http2(http2) => http2.core.wrote(octets),
         }
     }
