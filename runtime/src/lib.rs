@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod backoff;
+pub mod heap;
 pub mod listen;
 pub mod logs;
 pub mod metrics;

@@ -21,6 +21,7 @@ use std::{
 
 use byrnie_runtime::{
     admin::{self as server, Limits},
+    heap,
     listen::{self, BindError},
     logs::Levels,
     metrics::Metrics,
@@ -126,6 +127,7 @@ impl Proxy {
         tasks.spawn(async { match self.link.run().await {} });
         tasks.spawn(self.keeper.run());
         tasks.spawn(Arc::clone(&self.shared.telemetry).keep());
+        tasks.spawn(heap::keep());
         let reports = Reports::new(source(&self.settings), Arc::clone(&self.shared));
         tasks.spawn(async { match reports.run().await {} });
 

@@ -12,6 +12,7 @@ mod world;
 use std::{env, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use byrnie_runtime::heap;
 use byrnie_tests::{load::Load, pair::Pair, process::Usage, sidecar::Proxy, sidecar::Sidecar, tcp::TcpApp};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -106,12 +107,13 @@ async fn requests(address: SocketAddr, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// The least that each holds within a second and a half: what belongs to a moment does not count, and idle room is
-/// given up once a second.
+/// The least that each holds within a while: what belongs to a moment does not count, idle room is given up once a second,
+/// and freed pages once a [`heap::PERIOD`].
 async fn lowest(sidecars: &[&Sidecar]) -> Result<Vec<Usage>> {
     let look = || sidecars.iter().map(|sidecar| sidecar.usage()).collect::<Result<Vec<_>>>();
     let mut least = look()?;
-    for _ in 0..15 {
+    let end = Instant::now() + heap::PERIOD + Duration::from_secs(2);
+    while Instant::now() < end {
         sleep(Duration::from_millis(100)).await;
         for (least, now) in least.iter_mut().zip(look()?) {
             least.resident_bytes = least.resident_bytes.min(now.resident_bytes);
