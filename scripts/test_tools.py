@@ -411,6 +411,7 @@ class Building(Case):
             "go: x@v1: missing go.sum entry for module": "does not have the checksum",
             "go: downloading x v1\nx: dial tcp: lookup proxy: no such host": "point GOPROXY to a mirror; or set",
             "write /tmp/x: no space left on device": "no space left to build h2spec",
+            "go: example.test/x: compile: signal: killed": "go was killed while it built h2spec, most likely for want of",
             "# h2spec\n./main.go:1: syntax error": "go could not build h2spec: # h2spec; or set BYRNIE_H2SPEC=",
         }.items():
             (self.folder / "fails").write_text(said)
