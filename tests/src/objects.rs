@@ -31,11 +31,26 @@ pub fn address() -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, NETWORK.0, (n / 250) as u8, (n % 250 + 1) as u8))
 }
 
-/// 127.N.0.0/16 is this process's as long as it holds the port that claims it.
+/// 127.N.0.0/16 is this process's as long as it holds the port that claims it. A network where programs of a test that
+/// was killed still listen is nobody's.
 static NETWORK: LazyLock<(u8, TcpListener)> = LazyLock::new(|| {
     let claim = |n: u8| Some((n, TcpListener::bind((Ipv4Addr::new(127, n, 255, 254), 15999)).ok()?));
-    (20..=250).find_map(claim).expect("fewer than 230 processes run tests")
+    let is_free = |(n, _): &(u8, TcpListener)| listeners(*n) == 1;
+    (20..=250).filter_map(claim).find(is_free).expect("fewer than 230 processes run tests")
 });
+
+/// How many sockets listen in 127.N.0.0/16: proc_net(5) writes addresses as numbers of the machine's order, and state 0A
+/// is LISTEN.
+fn listeners(n: u8) -> usize {
+    let network = u32::from_ne_bytes([127, n, 0, 0]);
+    let mask = u32::from_ne_bytes([255, 255, 0, 0]);
+    let is_ours = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let address = fields.next().and_then(|local| u32::from_str_radix(local.split(':').next()?, 16).ok());
+        address.is_some_and(|address| address & mask == network) && fields.nth(1) == Some("0A")
+    };
+    std::fs::read_to_string("/proc/net/tcp").expect("Linux").lines().filter(is_ours).count()
+}
 
 /// A port of an address that nobody else has.
 pub fn free_address(port: u16) -> SocketAddr {
@@ -210,4 +225,16 @@ metadata: {{name: {name}, namespace: {namespace}}}
 spec: {spec}
 "
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_listens_in_a_network_is_counted() {
+        let before = listeners(NETWORK.0);
+        let _held = TcpListener::bind(free_address(15001)).unwrap();
+        assert_eq!(listeners(NETWORK.0), before + 1);
+    }
 }
