@@ -119,6 +119,8 @@ impl Loop {
                     let written = head.and_then(|head| head.end(http1::Body::Sized(body.len() as u64)));
                     // The connection ends in any case.
                     let _ = written.and_then(|()| http1.core.send(&mut http1.out, body).map(drop));
+                    let front = server.front.clone();
+                    self.record_unread(key, front, status, body.len());
                 }
                 self.close_when_written(key);
             }

@@ -1,5 +1,7 @@
 //! What is over, in the words of telemetry.
 
+use std::rc::Rc;
+
 use byrnie_config::Version;
 
 use super::{
@@ -43,6 +45,15 @@ impl Loop {
             ended: self.now,
             generation: self.config.generation,
         });
+    }
+
+    /// What was no request and was answered nevertheless: nothing is known of it but that.
+    pub fn record_unread(&mut self, down: Key, front: Rc<Front>, status: u16, sent: usize) {
+        let mut exchange = Exchange::new(down, None, front, self.now);
+        exchange.record.status = status;
+        exchange.record.reason = Some(Reason::BadRequest);
+        exchange.record.sent = sent as u64;
+        self.record(&exchange);
     }
 
     /// A client's end whose endpoint was chosen for the first time.

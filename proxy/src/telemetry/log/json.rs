@@ -1,15 +1,15 @@
 //! One object a line: what Envoy's line has and what the mesh knows besides, by the names that Istio's JSON log has
 //! for it. What is not known is null.
 
-use super::{Line, escape};
+use super::{Line, escape, known};
 use crate::telemetry::facts::{Client, Closed, Connection, Failure, Request, Upstream};
 
 pub fn request(line: &mut Line<'_>, request: &Request<'_>) {
     let head = request.head;
     begin(line);
-    text(line, ",\"method\":", Some(head.method()));
-    text(line, ",\"path\":", Some(head.path()));
-    text(line, ",\"authority\":", Some(head.authority()).filter(|authority| !authority.is_empty()));
+    text(line, ",\"method\":", known(head.method()));
+    text(line, ",\"path\":", known(head.path()));
+    text(line, ",\"authority\":", known(head.authority()));
     text(line, ",\"protocol\":", Some(request.version.as_bytes()));
     line.put(",\"response_code\":");
     line.number(request.status.into());

@@ -126,5 +126,10 @@ impl Line<'_> {
     }
 }
 
+/// What stands in a head, unless nothing does.
+fn known(value: &[u8]) -> Option<&[u8]> {
+    Some(value).filter(|value| !value.is_empty())
+}
+
 #[cfg(test)]
 mod tests;

@@ -74,6 +74,16 @@ fn a_request_is_envoys_default_line() {
 }
 
 #[test]
+fn of_what_was_no_request_neither_method_nor_path_is_known() {
+    let head = RequestHead::default();
+    let line = logged(Form::Text, |log| log.request(&Request { answered: None, ..request(&head) }));
+    let rest = line.split_once(' ').unwrap().1;
+    assert_eq!(rest, "\"- - HTTP/1.1\" 503 UH 12 345 1007 - \"-\" \"-\" \"-\" \"-\" \"-\"\n");
+    let line: Value = serde_json::from_str(&logged(Form::Json, |log| log.request(&request(&head)))).unwrap();
+    assert_eq!((&line["method"], &line["path"], &line["authority"]), (&Value::Null, &Value::Null, &Value::Null));
+}
+
+#[test]
 fn a_connection_is_envoys_default_line() {
     let (connection, closed) = connection();
     let line = logged(Form::Text, |log| log.connection(&connection, &closed));

@@ -1,6 +1,6 @@
 //! Envoy's default line. What a peer wrote is escaped, which Envoy leaves to its parsers.
 
-use super::{Line, escape};
+use super::{Line, escape, known};
 use crate::telemetry::facts::{Closed, Connection, Failure, Request};
 
 /// `[START] "METHOD PATH PROTOCOL" CODE FLAGS RECEIVED SENT DURATION UPSTREAM-TIME "FORWARDED-FOR" "AGENT" "ID"
@@ -8,9 +8,10 @@ use crate::telemetry::facts::{Closed, Connection, Failure, Request};
 pub fn request(line: &mut Line<'_>, request: &Request<'_>) {
     let head = request.head;
     begin(line);
-    escape::text(line.out, head.method());
+    // Neither is known of what was no request.
+    escape::text(line.out, known(head.method()).unwrap_or(b"-"));
     line.put(" ");
-    escape::text(line.out, head.path());
+    escape::text(line.out, known(head.path()).unwrap_or(b"-"));
     line.put(" ");
     line.put(request.version);
     line.put("\" ");
@@ -23,7 +24,7 @@ pub fn request(line: &mut Line<'_>, request: &Request<'_>) {
     for name in [&b"x-forwarded-for"[..], b"user-agent", b"x-request-id"] {
         quoted(line, head.fields().get(name));
     }
-    quoted(line, Some(head.authority()).filter(|authority| !authority.is_empty()));
+    quoted(line, known(head.authority()));
     upstream(line, request.upstream.map(|upstream| upstream.address));
 }
 

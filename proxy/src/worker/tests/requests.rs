@@ -2,6 +2,8 @@
 
 use std::sync::mpsc;
 
+use byrnie_runtime::metrics::Metrics;
+
 use super::*;
 
 #[test]
@@ -177,4 +179,20 @@ fn a_silent_server_is_a_504_and_a_silent_client_a_408() {
     client.write_all(b"POST / HTTP/1.1\r\nHost: cart\r\nContent-Length: 4\r\n\r\nab").unwrap();
     let (head, _) = read_response(&mut client);
     assert!(head.starts_with("HTTP/1.1 408"), "{head}");
+}
+
+#[test]
+fn what_is_no_request_is_answered_and_counted() {
+    let rig = Rig::http(&[server(hello)]);
+    let mut client = rig.connect();
+    client.write_all(b"GET / HTTP/1.1\r\nHost : cart\r\n\r\n").unwrap();
+    let head = read_head(&mut client).unwrap();
+    assert!(head.starts_with("HTTP/1.1 400 "), "{head}");
+    let metrics = Metrics::default();
+    metrics.collect(Arc::clone(&rig.shared.telemetry));
+    await_that(|| {
+        let text = metrics.encode();
+        let of_requests = |line: &&str| line.starts_with("byrnie_requests_total{");
+        text.lines().filter(of_requests).any(|line| line.contains("\"400\"") && line.contains("\"DPE\""))
+    });
 }
