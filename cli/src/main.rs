@@ -27,7 +27,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run the control plane from a directory of Kubernetes YAML.
+    /// Run the control plane from a directory of Kubernetes YAML or an API server.
     Run(run::Args),
     /// Check a directory: exit code 0 good, 1 findings, 2 could not run.
     Validate(validate::Args),

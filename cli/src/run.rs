@@ -2,8 +2,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use byrnie_ca::LEAF_LIFETIME;
-use byrnie_control_plane::{ControlPlane, Settings};
+use byrnie_control_plane::{ControlPlane, Settings, SourceSettings};
 use byrnie_runtime::logs;
+use byrnie_source::Access;
 
 use crate::{state::StateDirectory, token};
 
@@ -13,9 +14,8 @@ const SHORTEST_LEAF: Duration = Duration::from_secs(10);
 /// `byrnie run`
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Directory of Kubernetes objects: every *.yaml, *.yml and *.json below it
-    #[arg(long, value_name = "DIR")]
-    config: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// Where proxies connect. An address other than loopback is served by TLS and needs a token
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15010")]
     xds_address: SocketAddr,
@@ -32,11 +32,28 @@ pub struct Args {
     log_format: logs::Format,
 }
 
+/// Where the objects are: one of the two.
+#[derive(Debug, clap::Args)]
+struct Source {
+    /// Directory of Kubernetes objects: every *.yaml, *.yml and *.json below it
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["kubernetes", "kubeconfig", "context"])]
+    config: Option<PathBuf>,
+    /// Follow an API server in place of a directory: that of the cluster in which this runs, else that of the kubeconfig
+    #[arg(long, conflicts_with = "config")]
+    kubernetes: bool,
+    /// The kubeconfig [default: $KUBECONFIG or ~/.kube/config]; implies --kubernetes
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]; implies --kubernetes
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    context: Option<String>,
+}
+
 /// Serves until a signal comes.
 pub async fn run(args: Args) -> Result<()> {
     logs::init(args.log_format, None)?;
     let settings = Settings {
-        config: args.config,
+        source: args.source.settings(),
         state: args.state.path()?,
         xds_address: args.xds_address,
         admin_address: args.admin_address,
@@ -44,6 +61,15 @@ pub async fn run(args: Args) -> Result<()> {
     };
     ControlPlane::build(settings).await?.serve().await?;
     Ok(())
+}
+
+impl Source {
+    fn settings(self) -> SourceSettings {
+        match self.config {
+            Some(directory) => SourceSettings::Directory(directory),
+            None => SourceSettings::Kubernetes(Access { kubeconfig: self.kubeconfig, context: self.context }),
+        }
+    }
 }
 
 fn leaf_lifetime(text: &str) -> Result<Duration, String> {

@@ -1,7 +1,7 @@
 //! The control plane: a source of desired state, its resources, the xDS server and the certificate authority, wired.
 //!
-//! [`ControlPlane::build`] binds every port and reads everything once, so that a bad start fails before a proxy sees
-//! it; [`ControlPlane::serve`] runs until it is told to drain. `pipeline` is the way of the data:
+//! [`ControlPlane::build`] binds every port and opens the source; [`ControlPlane::serve`] waits until that has told
+//! everything once, so that a bad start fails before a proxy sees it, and runs until it is told to drain. `pipeline` is the way of the data:
 //! batches of the source become a World, the World a Snapshot, and the Snapshot is published to the streams.
 
 mod admin;
@@ -16,8 +16,9 @@ pub mod proxy_config;
 mod secrets;
 mod server;
 mod settings;
+mod source;
 pub mod stat;
 mod tls;
 
 pub use server::ControlPlane;
-pub use settings::{Settings, StartError};
+pub use settings::{Settings, SourceSettings, StartError};

@@ -7,12 +7,13 @@ use byrnie_identity::TrustDomain;
 use byrnie_model::{MeshConfig, Touched, Update, World};
 use byrnie_runtime::shutdown::DrainWatch;
 use byrnie_snapshot::Builder;
-use byrnie_source::{Batch, Directory, Finding, Severity};
+use byrnie_source::{Batch, Finding, Severity};
 use tracing::{debug, error, info, warn};
 
 use crate::{
     current::{Current, State},
     findings,
+    source::Source,
 };
 
 /// Folds batches into what is in force.
@@ -45,12 +46,12 @@ impl Pipeline {
         }
     }
 
-    /// Follows the directory until draining starts.
-    pub async fn follow(mut self, mut directory: Directory, drain: DrainWatch) {
+    /// Follows the source until draining starts.
+    pub async fn follow(mut self, mut source: Source, drain: DrainWatch) {
         loop {
             tokio::select! {
                 // Cancel-safe: a batch is taken whole or not at all.
-                batch = directory.next() => self.step(batch),
+                batch = source.next() => self.step(batch),
                 () = drain.draining() => return,
             }
         }

@@ -17,8 +17,8 @@ use byrnie_runtime::{
     shutdown::{Drain, Signals},
 };
 use byrnie_snapshot::Snapshot;
-use byrnie_source::{Batch, Directory};
-use tokio::{net::TcpListener, sync::oneshot};
+use byrnie_source::Batch;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::transport::{Server, server::TcpIncoming};
 use tracing::info;
 
@@ -29,7 +29,8 @@ use crate::{
     metrics,
     pipeline::Pipeline,
     secrets::IssuedSecrets,
-    settings::{Settings, StartError},
+    settings::{Settings, SourceSettings, StartError},
+    source::{Source, WatchFigures},
     tls::ServerCertificate,
 };
 
@@ -37,80 +38,77 @@ use crate::{
 /// calls and for the GOAWAY to leave; proxies keep serving and connect again.
 const DRAIN_LIMIT: Duration = Duration::from_millis(500);
 
-/// A control plane that is ready to serve: ports are bound, objects are read, keys are there.
+/// A control plane that can serve: ports are bound, the source is open.
 pub struct ControlPlane {
+    settings: Settings,
     xds: TcpListener,
     admin: TcpListener,
-    directory: Directory,
-    first: Batch,
-    pipeline: Pipeline,
-    services: Services,
-    authority: Arc<Authority>,
-    clock: Clock,
+    source: Source,
     signals: Signals,
-    /// Beyond loopback, with when to renew it.
-    certificate: Option<(Arc<ServerCertificate>, SystemTime)>,
 }
 
 type Serving = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
 
-/// Everything that answers.
-struct Services {
-    ads: Ads,
-    signing: SigningService,
+/// What streams and pages share.
+#[derive(Clone)]
+struct Shared {
     hub: Arc<Hub>,
     loads: Arc<Loads>,
     current: Current,
 }
 
+/// Everything that answers proxies, and what it needs.
+struct Services {
+    ads: Ads,
+    signing: SigningService,
+    authority: Arc<Authority>,
+    clock: Clock,
+    /// Beyond loopback, with when to renew it.
+    certificate: Option<(Arc<ServerCertificate>, SystemTime)>,
+}
+
 impl ControlPlane {
-    /// Binds, reads and verifies everything; serves nothing yet.
+    /// Binds every port and opens the source; serves nothing yet.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
         let signals = Signals::register()?;
         let xds = listen::bind("xDS", "--xds-address", settings.xds_address).await?;
         let admin = listen::bind("admin", "--admin-address", settings.admin_address).await?;
-        let (directory, first) = Directory::open(&settings.config)?;
-        if is_within(&settings.state, &settings.config) {
-            return Err(StartError::StateInConfig { state: settings.state, config: settings.config });
+        let source = Source::open(&settings.source).await?;
+        if let SourceSettings::Directory(config) = &settings.source
+            && is_within(&settings.state, config)
+        {
+            return Err(StartError::StateInConfig { state: settings.state, config: config.clone() });
         }
-        let clock: Clock = Arc::new(SystemTime::now);
-        let trust_domain = trust_domain(&first);
-        let authority = Authority::new(CaState::open(&settings.state, &trust_domain, clock())?);
-        let authority = Arc::new(authority.with_lifetime(settings.leaf_lifetime));
-        let (hub, current) = (Hub::new(Snapshot::default()), Current::default());
-        let loopback = settings.xds_address.ip().is_loopback();
-        let gate = TokenGate::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock), loopback);
-        let secrets = IssuedSecrets::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock));
-        let caller = gate.clone();
-        let account = move |metadata: &tonic::metadata::MetadataMap| caller.account(metadata);
-        let signing = SigningService::new(Arc::clone(&authority), account, Arc::clone(&clock));
-        let loads = Arc::<Loads>::default();
-        let ads = Ads::new(Arc::clone(&hub), Arc::clone(&loads), gate, secrets);
-        // Plain text never leaves the machine.
-        let certificate = if loopback {
-            None
-        } else {
-            let address = settings.xds_address.ip();
-            Some(ServerCertificate::issue(Arc::clone(&authority), Arc::clone(&clock), address)?)
-        };
-        let pipeline = Pipeline::new(trust_domain, current.clone(), Arc::clone(&hub));
-        let services = Services { ads, signing, hub, loads, current };
-        Ok(Self { xds, admin, directory, first, pipeline, services, authority, clock, signals, certificate })
+        Ok(Self { settings, xds, admin, source, signals })
     }
 
-    /// Serves until a signal comes, then ends in order.
+    /// Waits for all that is there at first, serves until a signal comes, then ends in order.
     pub async fn serve(mut self) -> Result<(), StartError> {
-        let Services { ads, signing, hub, loads, current } = self.services;
         let (drain, readiness, measured) = (Drain::new(), Readiness::new(), Metrics::new());
+        let shared = Shared { hub: Hub::new(Snapshot::default()), loads: Arc::default(), current: Current::default() };
         let loaded = readiness.gate("configuration");
-        metrics::register(&measured, Arc::clone(&hub), current.clone());
+        metrics::register(&measured, Arc::clone(&shared.hub), shared.current.clone());
+        if let Some(watches) = self.source.watches() {
+            measured.collect(WatchFigures(watches));
+        }
         let mut routes = Routes::new(readiness, measured);
-        pages::add_pages(&mut routes, &current, &hub, &loads);
+        pages::add_pages(&mut routes, &shared.current, &shared.hub, &shared.loads);
         let (stop_admin, admin_stopped) = oneshot::channel::<()>();
         let admin_address = self.admin.local_addr()?;
         let admin_task = tokio::spawn(admin::serve(self.admin, routes, Limits::default(), admin_stopped));
 
-        self.pipeline.step(self.first);
+        let first = tokio::select! {
+            first = self.source.first() => first,
+            signal = self.signals.next() => {
+                info!(signal, "ended before all objects were known");
+                return Ok(());
+            }
+        };
+        let trust_domain = trust_domain(&first);
+        let services = Services::new(&self.settings, &trust_domain, &shared)?;
+        let Shared { hub, loads, current } = shared;
+        let mut pipeline = Pipeline::new(trust_domain, current.clone(), hub);
+        pipeline.step(first);
         info!(
             xds = %self.xds.local_addr()?,
             admin = %admin_address,
@@ -118,36 +116,9 @@ impl ControlPlane {
             workloads = current.load().world.workloads().count(),
             "serving"
         );
-        drop(drain.spawn(self.pipeline.follow(self.directory, drain.watch())));
-        let (forgetting, loads_watch) = (loads.keep(), drain.watch());
-        drop(drain.spawn(async move {
-            tokio::select! { () = forgetting => (), () = loads_watch.draining() => () }
-        }));
-        let (authority, issuer_watch) = (Arc::clone(&self.authority).keep_issuer(self.clock), drain.watch());
-        drop(drain.spawn(async move {
-            tokio::select! { () = authority => (), () = issuer_watch.draining() => () }
-        }));
-        let router = byrnie_ads::tuned(Server::builder()).add_routes(ads.routes()).add_service(signing.into_server());
-        let (draining, forced) = (drain.watch(), drain.watch());
-        let stop = async move { draining.draining().await };
-        let serving: Serving = match self.certificate {
-            None => {
-                // A response that waits for the ACK of the one before would come 40 ms late.
-                let incoming = TcpIncoming::from(self.xds).with_nodelay(Some(true));
-                Box::pin(router.serve_with_incoming_shutdown(incoming, stop))
-            }
-            Some((certificate, renew_at)) => {
-                let incoming = certificate.accept(self.xds, &drain.watch())?;
-                let watch = drain.watch();
-                drop(drain.spawn(async move {
-                    tokio::select! { () = certificate.keep(renew_at) => (), () = watch.draining() => () }
-                }));
-                Box::pin(router.serve_with_incoming_shutdown(incoming, stop))
-            }
-        };
-        let xds_task = drain.spawn(async move {
-            tokio::select! { done = serving => done, () = forced.forced() => Ok(()) }
-        });
+        drop(drain.spawn(pipeline.follow(self.source, drain.watch())));
+        until_draining(&drain, loads.keep());
+        let xds_task = services.serve(self.xds, &drain)?;
         loaded.open();
 
         let signal = self.signals.next().await;
@@ -161,6 +132,66 @@ impl ControlPlane {
             Err(_) => Ok(()),
         }
     }
+}
+
+impl Services {
+    fn new(settings: &Settings, trust_domain: &TrustDomain, shared: &Shared) -> Result<Self, StartError> {
+        let Shared { hub, loads, current } = shared;
+        let clock: Clock = Arc::new(SystemTime::now);
+        let authority = Authority::new(CaState::open(&settings.state, trust_domain, clock())?);
+        let authority = Arc::new(authority.with_lifetime(settings.leaf_lifetime));
+        let loopback = settings.xds_address.ip().is_loopback();
+        let gate = TokenGate::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock), loopback);
+        let secrets = IssuedSecrets::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock));
+        let caller = gate.clone();
+        let account = move |metadata: &tonic::metadata::MetadataMap| caller.account(metadata);
+        let signing = SigningService::new(Arc::clone(&authority), account, Arc::clone(&clock));
+        let ads = Ads::new(Arc::clone(hub), Arc::clone(loads), gate, secrets);
+        // Plain text never leaves the machine.
+        let certificate = if loopback {
+            None
+        } else {
+            let address = settings.xds_address.ip();
+            Some(ServerCertificate::issue(Arc::clone(&authority), Arc::clone(&clock), address)?)
+        };
+        Ok(Self { ads, signing, authority, clock, certificate })
+    }
+
+    /// Answers proxies until draining ends.
+    fn serve(
+        self,
+        xds: TcpListener,
+        drain: &Drain,
+    ) -> Result<JoinHandle<Result<(), tonic::transport::Error>>, StartError> {
+        until_draining(drain, self.authority.keep_issuer(self.clock));
+        let router = byrnie_ads::tuned(Server::builder()).add_routes(self.ads.routes());
+        let router = router.add_service(self.signing.into_server());
+        let (draining, forced) = (drain.watch(), drain.watch());
+        let stop = async move { draining.draining().await };
+        let serving: Serving = match self.certificate {
+            None => {
+                // A response that waits for the ACK of the one before would come 40 ms late.
+                let incoming = TcpIncoming::from(xds).with_nodelay(Some(true));
+                Box::pin(router.serve_with_incoming_shutdown(incoming, stop))
+            }
+            Some((certificate, renew_at)) => {
+                let incoming = certificate.accept(xds, &drain.watch())?;
+                until_draining(drain, certificate.keep(renew_at));
+                Box::pin(router.serve_with_incoming_shutdown(incoming, stop))
+            }
+        };
+        Ok(drain.spawn(async move {
+            tokio::select! { done = serving => done, () = forced.forced() => Ok(()) }
+        }))
+    }
+}
+
+/// Runs what never ends by itself until draining starts.
+fn until_draining(drain: &Drain, task: impl Future<Output = ()> + Send + 'static) {
+    let watch = drain.watch();
+    drop(drain.spawn(async move {
+        tokio::select! { () = task => (), () = watch.draining() => () }
+    }));
 }
 
 /// Whether `path`, which need not be there yet, is `folder` or lies in it.

@@ -2,15 +2,15 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use byrnie_ca::StateError;
 use byrnie_runtime::listen::BindError;
-use byrnie_source::OpenError;
+use byrnie_source::{Access, AccessError, OpenError};
 
 use crate::tls::CertificateError;
 
 /// What a control plane is started with.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The directory of objects.
-    pub config: PathBuf,
+    /// Where the objects are.
+    pub source: SourceSettings,
     /// The directory of the CA and its keys.
     pub state: PathBuf,
     /// Where proxies connect. Plain text on loopback; anywhere else TLS, and every stream needs a token.
@@ -19,6 +19,15 @@ pub struct Settings {
     pub admin_address: SocketAddr,
     /// How long a certificate of a workload lasts.
     pub leaf_lifetime: Duration,
+}
+
+/// Where the desired state comes from.
+#[derive(Clone, Debug)]
+pub enum SourceSettings {
+    /// A directory of objects.
+    Directory(PathBuf),
+    /// An API server.
+    Kubernetes(Access),
 }
 
 /// A start that failed; nothing was served.
@@ -30,6 +39,9 @@ pub enum StartError {
     /// The directory of objects.
     #[error("--config")]
     Config(#[from] OpenError),
+    /// The API server, or rather what leads to it.
+    #[error("--kubernetes")]
+    Kubernetes(#[from] AccessError),
     /// Keys beside objects, where they would be read, copied and committed with them.
     #[error("--state {}: it must not be within --config {}, for it holds private keys", state.display(), config.display())]
     StateInConfig {

@@ -20,31 +20,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use byrnie_model::Update;
 use tokio::sync::mpsc;
 
 use self::{
     loader::Loader,
     watch::{Pending, Watch},
 };
-use crate::findings::Finding;
+use crate::{batch::Batch, findings::Finding};
 
 /// How often all files are looked at without an event: for file systems that tell of no changes of other machines.
 const SWEEP: Duration = Duration::from_secs(30);
 
 /// How often where some directory cannot be watched.
 const SWEEP_UNWATCHED: Duration = Duration::from_millis(500);
-
-/// What changed, and all that is to be told.
-#[derive(Clone, Debug)]
-pub struct Batch {
-    /// What changed since the batch before.
-    pub updates: Vec<Update>,
-    /// All current findings, those of earlier batches included.
-    pub findings: Vec<Finding>,
-    /// When the first of the changes happened.
-    pub changed_at: Instant,
-}
 
 /// Why a directory cannot be a source.
 #[derive(Debug, thiserror::Error)]

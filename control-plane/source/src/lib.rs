@@ -1,18 +1,23 @@
-//! Desired state in: a directory of Kubernetes objects becomes [`byrnie_model::Update`]s and [`Finding`]s.
+//! Desired state in: the objects of a directory or of an API server become [`byrnie_model::Update`]s and [`Finding`]s.
 //!
 //! ```text
-//! files -> documents -> objects (checked) -> catalog (which definition is in force) -> index (joined) -> updates
+//! files -> documents -> objects (checked) -> catalog (which definition is in force) -+
+//!                                                                                    +-> index (joined) -> updates
+//! watches -> objects (checked) -> mirror (what the API server holds) ----------------+
 //! ```
 //!
-//! [`Directory`] does all of it and watches; [`Index`] and [`objects`] know nothing of files, so that another source
-//! can feed them.
+//! [`Directory`] and [`Kubernetes`] do all of it and watch; [`Index`] and [`objects`] know of neither.
 
+mod batch;
 mod directory;
 mod field;
 mod findings;
 mod index;
+mod kubernetes;
 pub mod objects;
 
-pub use directory::{Batch, Directory, OpenError, check_text, read_once, read_texts};
+pub use batch::Batch;
+pub use directory::{Directory, OpenError, check_text, read_once, read_texts};
 pub use findings::{Finding, Severity};
 pub use index::Index;
+pub use kubernetes::{Access, AccessError, Kubernetes, Standing, WatchState, Watches};

@@ -1,6 +1,6 @@
 //! The Kubernetes objects that the mesh reads, with just the fields that it needs, checked as the API server would.
 //!
-//! A document of a directory (later an object of a watch) comes in as a JSON value; what comes out is in the model's
+//! A document of a directory or an object of a watch comes in as a JSON value; what comes out is in the model's
 //! words wherever the object alone decides that, and otherwise ready to be joined by the [`Index`](crate::Index).
 
 pub mod annotation;
@@ -139,8 +139,20 @@ impl Object {
     }
 }
 
+/// Takes away fields that are null, as the API server does.
+pub(crate) fn prune(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(prune),
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(prune);
+        }
+        _ => {}
+    }
+}
+
 /// The name of an object of a known kind, where it has one, for telling whose faults are told.
-pub(crate) fn reference(kind: ObjectKind, value: &Value) -> Option<ObjectRef> {
+fn reference(kind: ObjectKind, value: &Value) -> Option<ObjectRef> {
     let metadata = value.get("metadata")?;
     let name = metadata.get("name")?.as_str().filter(|name| !name.is_empty())?;
     let namespace = match kind.is_namespaced() {
@@ -150,17 +162,37 @@ pub(crate) fn reference(kind: ObjectKind, value: &Value) -> Option<ObjectRef> {
     Some(ObjectRef { kind, namespace: namespace.into(), name: name.into() })
 }
 
-/// Reads and checks an object of a known kind; there is none where something is an error.
-pub(crate) fn read(kind: ObjectKind, value: &Value) -> (Option<Object>, Vec<Fault>) {
+/// How many faults of one object are told; a slip at the top of a long list would otherwise bury all others.
+pub(crate) const MOST_FAULTS: usize = 20;
+
+/// An object of a known kind, read and checked.
+pub(crate) struct Read {
+    /// Its name, where it has one. It shares the strings of the content.
+    pub object: Option<ObjectRef>,
+    /// What it says; `None` where something is an error.
+    pub content: Option<Object>,
+    /// What is to be told of it; of many faults the first ones.
+    pub told: Vec<Fault>,
+}
+
+/// Reads and checks an object of a known kind.
+pub(crate) fn read(kind: ObjectKind, value: &Value) -> Read {
     let faults = Faults::default();
-    match checked(kind, value, faults.root()) {
+    let (content, mut told) = match checked(kind, value, faults.root()) {
         Ok(object) => {
             let told = faults.into_vec();
             let is_usable = told.iter().all(|fault| fault.severity != Severity::Error);
             (is_usable.then_some(object), told)
         }
         Err(fault) => (None, vec![fault]),
+    };
+    let more = told.split_off(told.len().min(MOST_FAULTS));
+    if let Some(severity) = more.iter().map(|fault| fault.severity).min() {
+        let message = format!("and {} more of the same object", more.len());
+        told.push(Fault { path: FieldPath::default(), severity, message });
     }
+    let own = content.as_ref().and_then(Object::reference);
+    Read { object: own.or_else(|| reference(kind, value)), content, told }
 }
 
 fn checked(kind: ObjectKind, value: &Value, at: Cursor<'_>) -> Result<Object, Fault> {

@@ -11,7 +11,6 @@ use std::{
 use byrnie_model::Place;
 
 use super::{
-    Batch,
     catalog::{Catalog, Change},
     documents::Format,
     files::{self, Folder, Found, Identity, LARGEST_FILE, Listing, Stamp},
@@ -19,6 +18,7 @@ use super::{
     watch::{Pending, Watch, Written, parent},
 };
 use crate::{
+    batch::Batch,
     findings::{Finding, Severity},
     index::Index,
 };

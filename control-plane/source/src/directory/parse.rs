@@ -13,11 +13,8 @@ use super::{
 use crate::{
     field::{Fault, FieldPath, Segment},
     findings::Severity,
-    objects::{self, Identity, Object},
+    objects::{self, Identity, MOST_FAULTS, Object, Read},
 };
-
-/// How many faults of one object are told; a slip at the top of a long list would otherwise bury all others.
-const MOST_FAULTS: usize = 20;
 
 /// What a document says. Lines count from the document's first, which is 0. There are as many of these as documents,
 /// so that they hold no room to grow.
@@ -85,21 +82,9 @@ fn value_of(text: &str, format: Format) -> Result<Option<(Value, usize)>, TextFa
                 column: Some(error.column().max(1)),
                 message: format!("no JSON: {}", without_place(&error)),
             })?;
-            prune(&mut value);
+            objects::prune(&mut value);
             Ok(Some((value, 1)))
         }
-    }
-}
-
-/// Takes away fields that are null, as the API server does.
-fn prune(value: &mut Value) {
-    match value {
-        Value::Array(list) => list.iter_mut().for_each(prune),
-        Value::Object(fields) => {
-            fields.retain(|_, value| !value.is_null());
-            fields.values_mut().for_each(prune);
-        }
-        _ => {}
     }
 }
 
@@ -126,9 +111,8 @@ impl Reading {
     }
 
     fn known(&mut self, kind: ObjectKind, value: &Value, path: Vec<Segment>) {
-        let (content, told) = objects::read(kind, value);
-        let own = content.as_ref().and_then(Object::reference);
-        match own.or_else(|| objects::reference(kind, value)) {
+        let Read { object, content, told } = objects::read(kind, value);
+        match object {
             Some(object) => self.items.push((object, path, content.map(Arc::new), told)),
             // Without a name the object was refused.
             None => self.faults.extend(told.into_iter().map(|fault| (path.clone(), fault))),
@@ -164,15 +148,10 @@ impl Reading {
             field: (!fault.path.is_root()).then(|| fault.path.to_string()),
             message: fault.message,
         };
-        let item = |(object, path, content, mut faults): Named| {
-            let more = faults.split_off(faults.len().min(MOST_FAULTS));
+        let item = |(object, path, content, faults): Named| {
             let line = line(&FieldPath(path.clone()));
-            let mut all: Vec<_> = faults.into_iter().map(|fault| told(&path, fault)).collect();
-            if let Some(severity) = more.iter().map(|fault| fault.severity).min() {
-                let message = format!("and {} more of the same object", more.len());
-                all.push(Told { severity, ..Told::fault(line, message) });
-            }
-            Item { object, line, content, told: all.into() }
+            let told = faults.into_iter().map(|fault| told(&path, fault)).collect();
+            Item { object, line, content, told }
         };
         Parsed {
             items: self.items.into_iter().map(item).collect(),
@@ -186,7 +165,7 @@ impl Reading {
         let mut wanted: BTreeMap<FieldPath, ()> = BTreeMap::new();
         for (_, path, _, told) in &self.items {
             wanted.insert(FieldPath(path.clone()), ());
-            for fault in told.iter().take(MOST_FAULTS) {
+            for fault in told {
                 wanted.insert(fault.path.below(path), ());
             }
         }

@@ -13,6 +13,7 @@ use notify::{
 };
 
 use super::files::Identity;
+use crate::batch::{LONGEST_SETTLE, SETTLE};
 
 /// A file that is being written, or a name that is gone, is looked at when nothing happened to it for so long: a
 /// writer may pause, and some editors move the old file away before they write the new one.
@@ -20,10 +21,6 @@ const QUIET: Duration = Duration::from_millis(50);
 
 /// A file that never rests is looked at nevertheless.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-
-/// Changes that come together are taken together: a checkout, or an object that moves from one file to another.
-const SETTLE: Duration = Duration::from_millis(4);
-const LONGEST_SETTLE: Duration = Duration::from_millis(20);
 
 /// So many paths at once, and everything is looked at instead.
 const MOST_PATHS: usize = 10_000;

@@ -50,8 +50,8 @@ impl Mesh {
 
 fn read(value: &Value) -> (ObjectRef, Object) {
     let objects::Identity::Known(kind) = objects::identify(value).unwrap() else { panic!("{value}") };
-    let (object, told) = objects::read(kind, value);
-    (objects::reference(kind, value).unwrap(), object.unwrap_or_else(|| panic!("{told:?}")))
+    let read = objects::read(kind, value);
+    (read.object.unwrap(), read.content.unwrap_or_else(|| panic!("{:?}", read.told)))
 }
 
 fn cart() -> ServiceName {

@@ -16,8 +16,8 @@ fn object(kind: ObjectKind, name: &str, spec: Value) -> Object {
         "apiVersion": "mesh.byrnie.io/v1alpha1", "kind": kind.as_str(),
         "metadata": {"name": name, "namespace": "shop"}, "spec": spec,
     });
-    let (object, told) = read(kind, &object);
-    object.unwrap_or_else(|| panic!("{told:?}"))
+    let read = read(kind, &object);
+    read.content.unwrap_or_else(|| panic!("{:?}", read.told))
 }
 
 fn traffic(mut spec: Value) -> TrafficPolicy {

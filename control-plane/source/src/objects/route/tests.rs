@@ -18,9 +18,10 @@ fn route(kind: ObjectKind, spec: Value) -> Route {
         "spec": spec,
         "status": {"parents": []},
     });
-    match read(kind, &object) {
-        (Some(Object::Route(route)), _) => Arc::unwrap_or_clone(route),
-        other => panic!("{other:?}"),
+    let read = read(kind, &object);
+    match read.content {
+        Some(Object::Route(route)) => Arc::unwrap_or_clone(route),
+        other => panic!("{other:?} {:?}", read.told),
     }
 }
 
