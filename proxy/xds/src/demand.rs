@@ -14,59 +14,35 @@ pub(crate) const IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// How many names there are at most: a workload that calls every address of the world must not cost more.
 pub(crate) const NAMES_LIMIT: usize = 4096;
 
-/// Names in use.
+/// Names in use, and when each was used last.
 #[derive(Debug, Default)]
 pub(crate) struct Demand {
-    names: HashMap<Arc<str>, Use, RandomState>,
+    names: HashMap<Arc<str>, Instant, RandomState>,
     added: Vec<Arc<str>>,
     dropped: Vec<Arc<str>>,
-}
-
-#[derive(Debug)]
-struct Use {
-    last: Instant,
-    holders: usize,
 }
 
 impl Demand {
     /// `name` is used now. Whether that is news.
     pub fn want(&mut self, name: &str, now: Instant) -> bool {
         if let Some(used) = self.names.get_mut(name) {
-            used.last = now;
+            *used = now;
             return false;
         }
         if self.names.len() >= NAMES_LIMIT {
             self.drop_oldest();
         }
         let name: Arc<str> = name.into();
-        self.names.insert(name.clone(), Use { last: now, holders: 0 });
+        self.names.insert(name.clone(), now);
         self.added.push(name);
         true
-    }
-
-    /// `name` is used from now on until it is [released](Self::release). The name, and whether it is news.
-    pub fn hold(&mut self, name: &str, now: Instant) -> (Arc<str>, bool) {
-        let news = self.want(name, now);
-        if let Some(used) = self.names.get_mut(name) {
-            used.holders += 1;
-        }
-        let shared = self.names.get_key_value(name).map(|(name, _)| name.clone());
-        (shared.unwrap_or_else(|| name.into()), news)
-    }
-
-    /// The counterpart of [`hold`](Self::hold).
-    pub fn release(&mut self, name: &str, now: Instant) {
-        if let Some(used) = self.names.get_mut(name) {
-            used.holders = used.holders.saturating_sub(1);
-            used.last = now;
-        }
     }
 
     /// Drops what was idle for too long.
     pub fn expire(&mut self, now: Instant) {
         let dropped = &mut self.dropped;
         self.names.retain(|name, used| {
-            let stays = used.holders > 0 || used.last + IDLE_LIMIT > now;
+            let stays = *used + IDLE_LIMIT > now;
             if !stays {
                 dropped.push(name.clone());
             }
@@ -82,10 +58,8 @@ impl Demand {
         (added, dropped)
     }
 
-    /// A name that is held counts as old as its last connection: where all are held one has to go all the same.
     fn drop_oldest(&mut self) {
-        let age = |(_, used): &(&Arc<str>, &Use)| (used.holders > 0, used.last);
-        if let Some(oldest) = self.names.iter().min_by_key(age).map(|(name, _)| name.clone()) {
+        if let Some(oldest) = self.names.iter().min_by_key(|(_, used)| **used).map(|(name, _)| name.clone()) {
             self.names.remove(&oldest);
             self.dropped.push(oldest);
         }
@@ -114,26 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn what_a_connection_holds_is_not_idle() {
+    fn the_oldest_name_makes_room_for_the_one_too_many() {
         let (mut demand, start) = (Demand::default(), Instant::now());
-        demand.hold("out/a", start);
-        demand.hold("out/a", start);
-        demand.release("out/a", start);
-        demand.expire(start + 3 * IDLE_LIMIT);
-        assert!(demand.changes().1.is_empty());
-        demand.release("out/a", start + 3 * IDLE_LIMIT);
-        demand.expire(start + 3 * IDLE_LIMIT);
-        assert!(demand.changes().1.is_empty());
-        demand.expire(start + 4 * IDLE_LIMIT);
-        assert_eq!(names(&demand.changes().1), ["out/a"]);
-    }
-
-    #[test]
-    fn the_oldest_unheld_name_makes_room_for_the_one_too_many() {
-        let (mut demand, start) = (Demand::default(), Instant::now());
-        demand.hold("held", start);
-        let at = |number: usize| start + Duration::from_millis(number as u64 + 1);
-        (0..NAMES_LIMIT).for_each(|number| assert!(demand.want(&format!("out/{number}"), at(number))));
+        let at = |number: usize| start + Duration::from_millis(number as u64);
+        (0..=NAMES_LIMIT).for_each(|number| assert!(demand.want(&format!("out/{number}"), at(number))));
         let (added, dropped) = demand.changes();
         assert_eq!((added.len(), dropped), (NAMES_LIMIT, vec!["out/0".into()]));
     }

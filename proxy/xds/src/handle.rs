@@ -20,13 +20,6 @@ pub struct Handle {
     resources: watch::Receiver<Arc<Resources>>,
 }
 
-/// A listener in use: as long as this is there its name is not idle. One per connection.
-#[derive(Debug)]
-pub struct Hold {
-    shared: Arc<Shared>,
-    name: Arc<str>,
-}
-
 /// What handles and the link have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
@@ -53,24 +46,9 @@ impl Handle {
         }
     }
 
-    /// As [`want`](Self::want), for as long as what is returned lives.
-    pub fn hold(&self, name: &str) -> Hold {
-        let (name, news) = self.shared.demand().hold(name, Instant::now().into_std());
-        if news {
-            self.shared.news.notify_one();
-        }
-        Hold { shared: self.shared.clone(), name }
-    }
-
     /// The counts of this moment.
     pub fn figures(&self) -> Figures {
         self.shared.counters.read()
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.shared.demand().release(&self.name, Instant::now().into_std());
     }
 }
 

@@ -21,7 +21,7 @@ mod testing;
 
 pub use client::{Client, Listeners, Received};
 pub use counters::{Counters, Figures};
-pub use handle::{Handle, Hold};
+pub use handle::Handle;
 pub use held::{Rejection, Version};
 pub use link::Link;
 pub use resources::{Answer, Named, Resources, State, Unsettled};

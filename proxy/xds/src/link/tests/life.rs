@@ -124,11 +124,12 @@ async fn a_listener_is_asked_for_on_demand_and_given_up_when_it_was_idle() {
     let mut stream = plane.first_stream().await;
     stream.serve_shop().await;
     let handle = proxy.handle.clone();
-    let hold = std::thread::spawn(move || {
+    let wants = std::thread::spawn(move || {
         handle.want("out/1.2.3.4:80");
-        handle.hold("out/5.6.7.8:80")
+        handle.want("out/5.6.7.8:80");
     });
-    let hold = hold.join().unwrap();
+    // Time stands still only until all wait.
+    wants.join().unwrap();
     assert_eq!(stream.request().await, "LDS +out/1.2.3.4:80 +out/5.6.7.8:80");
     stream.removed(Listener, "out/1.2.3.4:80").await;
     stream.good(Listener, &[("out/5.6.7.8:80", "1", &[])]).await;
@@ -136,9 +137,10 @@ async fn a_listener_is_asked_for_on_demand_and_given_up_when_it_was_idle() {
     assert!(matches!(resources.answer("out/1.2.3.4:80"), Answer::Absent));
     assert_eq!((stream.request().await, stream.request().await), ("LDS ack 4".into(), "LDS ack 5".into()));
     let asked = tokio::time::Instant::now();
+    tokio::time::sleep(IDLE_LIMIT / 2).await;
+    proxy.handle.want("out/5.6.7.8:80");
     assert_eq!(stream.request().await, "LDS -out/1.2.3.4:80");
     assert!(asked.elapsed() >= IDLE_LIMIT - Duration::from_secs(1), "{:?}", asked.elapsed());
-    drop(hold);
     assert_eq!(stream.request().await, "LDS -out/5.6.7.8:80");
     // It goes when the control plane says that `*` does not cover it.
     stream.removed(Listener, "out/5.6.7.8:80").await;
