@@ -209,6 +209,13 @@ impl RequestHead {
         self.upgrade.map(|upgrade| self.fields.text(upgrade))
     }
 
+    /// Whether it is a gRPC call, as Envoy tells it: `application/grpc`, maybe with a `+` and more; neither
+    /// `application/grpc-web` nor one with parameters.
+    pub fn is_grpc(&self) -> bool {
+        let rest = self.fields.get(b"content-type").and_then(|kind| kind.strip_prefix(b"application/grpc"));
+        rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
+    }
+
     /// Everything else.
     pub fn fields(&self) -> &Fields {
         &self.fields

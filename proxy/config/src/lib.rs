@@ -34,6 +34,6 @@ pub use listener::{
 };
 pub use refused::Refused;
 pub use resource::{Reference, Resource};
-pub use route::{Action, Forward, Redirect, Respond, Retry, Route, RouteTable, Target};
+pub use route::{Action, Forward, Redirect, Respond, Retry, Route, RouteTable, StreamDuration, Target};
 pub use tls::{DownstreamTls, PeerName, UpstreamTls};
 pub use value::Keepalive;

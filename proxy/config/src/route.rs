@@ -1,6 +1,7 @@
 //! Routes: which requests, where to, and what is changed on the way.
 
 mod conditions;
+mod duration;
 pub(crate) mod edit;
 mod fields;
 mod hosts;
@@ -20,6 +21,7 @@ use rewrite::Rewrite;
 
 use crate::{RequestHead, ResponseHead};
 
+pub use duration::StreamDuration;
 pub use fields::tables;
 pub use redirect::Redirect;
 pub use retry::Retry;
@@ -95,8 +97,10 @@ pub enum Action {
 pub struct Forward {
     /// One, or several by weight; never empty.
     pub targets: Vec<Target>,
-    /// `timeout`, for the whole exchange from the end of the request; none is never.
+    /// `timeout`, for the whole exchange from the end of the request; none is never, and beside `duration`.
     pub timeout: Option<Duration>,
+    /// `max_stream_duration`, for the stream from its start.
+    pub duration: Option<StreamDuration>,
     /// `idle_timeout`; `None`: the listener's `stream_idle_timeout` holds; `Some(None)`: never.
     pub idle_timeout: Option<Option<Duration>>,
     /// `retry_policy`.

@@ -49,6 +49,8 @@ impl Loop {
             let deadlines = exchange.deadlines;
             if passed(deadlines.response) {
                 self.timed_out(key, Reason::Timeout);
+            } else if passed(deadlines.stream) {
+                self.timed_out(key, Reason::Deadline);
             } else if passed(deadlines.attempt) {
                 self.try_failed(key, Failure::Timeout);
             } else if passed(deadlines.idle.map(|(at, _)| at)) {

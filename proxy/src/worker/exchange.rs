@@ -100,6 +100,8 @@ pub enum Up {
 pub struct Deadlines {
     /// The whole response (`timeout`).
     pub response: Option<Instant>,
+    /// The whole stream (`max_stream_duration`, `grpc-timeout`).
+    pub stream: Option<Instant>,
     /// The head of the response to this try (`per_try_timeout`).
     pub attempt: Option<Instant>,
     /// The next octet in either direction (`idle_timeout`), and how long that may take.
@@ -111,7 +113,7 @@ pub struct Deadlines {
 impl Deadlines {
     /// The first that passes.
     pub fn soonest(&self) -> Option<Instant> {
-        [self.response, self.attempt, self.idle.map(|(at, _)| at)].into_iter().flatten().min()
+        [self.response, self.stream, self.attempt, self.idle.map(|(at, _)| at)].into_iter().flatten().min()
     }
 }
 
@@ -194,6 +196,11 @@ impl Exchange {
         self.forward()?.retry.as_ref()
     }
 
+    /// Whether the stream has taken all the time that it has, seen or not.
+    pub fn is_overdue(&self, now: Instant) -> bool {
+        self.deadlines.stream.is_some_and(|at| at <= now)
+    }
+
     /// Whether the client wants to go on with octets of another protocol.
     pub fn is_upgrade(&self) -> bool {
         self.head.upgrade().is_some()
@@ -206,8 +213,7 @@ impl Exchange {
 
     /// Whether it is a gRPC call, whose errors are told in gRPC's form.
     pub fn is_grpc(&self) -> bool {
-        let content_type = self.head.fields().get(b"content-type").unwrap_or_default();
-        matches!(content_type.strip_prefix(b"application/grpc"), Some([] | [b'+', ..] | [b';', ..]))
+        self.head.is_grpc()
     }
 }
 

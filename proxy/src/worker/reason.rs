@@ -1,5 +1,8 @@
 //! Why this proxy answered itself, or broke off: one list from which status, gRPC code, flag, and text follow.
 
+/// gRPC's code of a call whose time is over.
+const DEADLINE_EXCEEDED: u32 = 4;
+
 /// Why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -23,6 +26,8 @@ pub enum Reason {
     RetriesExhausted,
     /// `timeout` or `per_try_timeout`.
     Timeout,
+    /// `max_stream_duration`, or what a gRPC call asked for in `grpc-timeout`.
+    Deadline,
     /// `idle_timeout`.
     Idle,
     /// The client went away.
@@ -47,7 +52,7 @@ impl Reason {
             Self::OldVersion => 426,
             Self::Malformed => 502,
             Self::Timeout => 504,
-            Self::Idle => 408,
+            Self::Deadline | Self::Idle => 408,
             Self::NoCluster
             | Self::NoEndpoint
             | Self::ConnectFailure
@@ -76,7 +81,7 @@ impl Reason {
             Self::Idle => "SI",
             Self::ClientGone => "DC",
             Self::BadRequest => "DPE",
-            Self::OldVersion | Self::Upgrade => "-",
+            Self::OldVersion | Self::Upgrade | Self::Deadline => "-",
             Self::Ending => "LR",
         }
     }
@@ -93,6 +98,8 @@ impl Reason {
             Self::Overflow => "a limit of the service is reached",
             Self::RetriesExhausted => "every try failed",
             Self::Timeout => "the endpoint did not answer in time",
+            // Envoy's words: whose sidecar was first is not to be told apart.
+            Self::Deadline => "downstream duration timeout",
             Self::Idle => "nothing was sent for too long",
             Self::ClientGone => "the client is gone",
             Self::BadRequest => "Bad Request",
@@ -101,8 +108,16 @@ impl Reason {
     }
 }
 
+/// The gRPC code of a reply of this proxy's.
+pub fn grpc_code(reason: Option<Reason>, status: u16) -> u32 {
+    match reason {
+        Some(Reason::Deadline) => DEADLINE_EXCEEDED,
+        _ => code_of_status(status),
+    }
+}
+
 /// The gRPC code of an HTTP status (gRPC, "HTTP to gRPC Status Code Mapping").
-pub fn grpc_code(status: u16) -> u32 {
+fn code_of_status(status: u16) -> u32 {
     match status {
         400 => 13,
         401 => 16,

@@ -30,6 +30,9 @@ impl Loop {
         if !matches!(exchange.up, Up::None | Up::Pausing) {
             return;
         }
+        if exchange.is_overdue(self.now) {
+            return self.timed_out(key, Reason::Deadline);
+        }
         let Some(target) = exchange.target() else { return };
         let name = target.cluster.clone();
         let Some(upstream) = self.config.upstreams.get(&name).cloned() else {
@@ -277,10 +280,12 @@ impl Loop {
             }
             Some(Codec::Http2(http2)) => {
                 if let Some(stream) = stream {
-                    http2.core.reset(
-                        stream,
-                        if reason == Reason::ClientGone { ErrorCode::CANCEL } else { ErrorCode::INTERNAL_ERROR },
-                    );
+                    let code = match reason {
+                        // A server of gRPC ends a call so whose time is over: its client tells by its own clock.
+                        Reason::ClientGone | Reason::Deadline => ErrorCode::CANCEL,
+                        _ => ErrorCode::INTERNAL_ERROR,
+                    };
+                    http2.core.reset(stream, code);
                     http2.streams.remove(stream);
                 }
                 self.mark(down);

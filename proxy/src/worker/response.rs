@@ -30,6 +30,9 @@ impl Loop {
     /// The final head of a response, `end` where nothing follows: it goes down, or the request is tried again.
     pub fn response_head(&mut self, key: Key, head: &mut ResponseHead, length: Length, end: bool) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
+        if exchange.is_overdue(self.now) {
+            return self.timed_out(key, Reason::Deadline);
+        }
         exchange.touch(self.now);
         exchange.record.answered = Some(self.now);
         exchange.deadlines.attempt = None;
@@ -145,7 +148,7 @@ impl Loop {
         }
         exchange.reply.ended = true;
         exchange.reply.trailers = trailers;
-        exchange.deadlines.response = None;
+        (exchange.deadlines.response, exchange.deadlines.stream) = (None, None);
         if exchange.reply.octets.is_empty() && exchange.reply.head.is_none() {
             // What came before is with the client's connection: the endpoint's is free for the next request.
             self.end_try(key);
@@ -274,7 +277,7 @@ impl Loop {
         let mut head = ResponseHead::default();
         head.begin(match reason {
             // The client has said all, so that it is the endpoint that was silent.
-            Reason::Idle if exchange.request.ended => Reason::Timeout.status(),
+            Reason::Deadline | Reason::Idle if exchange.request.ended => Reason::Timeout.status(),
             reason => reason.status(),
         });
         if let Some(route) = &exchange.route {
@@ -321,11 +324,11 @@ impl Loop {
     fn answer(&mut self, key: Key, mut head: ResponseHead, body: &[u8]) {
         let Some(exchange) = self.exchanges.get_mut(key) else { return };
         exchange.up = Up::Over;
-        (exchange.deadlines.response, exchange.deadlines.attempt) = (None, None);
+        (exchange.deadlines.response, exchange.deadlines.stream, exchange.deadlines.attempt) = (None, None, None);
         exchange.request.forget();
         let mut body = body;
         if exchange.is_grpc() && !(200..400).contains(&head.status) {
-            let code = grpc_code(head.status);
+            let code = grpc_code(exchange.record.reason, head.status);
             exchange.record.grpc_status = Some(code);
             head.status = 200;
             head.fields.set(b"content-type", b"application/grpc");

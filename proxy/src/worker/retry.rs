@@ -1,5 +1,7 @@
 //! How a try ends, and whether another follows.
 
+use std::time::Instant;
+
 use byrnie_balance::{Outcome, Resource};
 use byrnie_http2::ErrorCode;
 
@@ -81,6 +83,10 @@ impl Loop {
         if exchange.reply.ended {
             // All that it had to say is here, and on its way down.
             return self.end_try(key);
+        }
+        // An endpoint that gives a call up does so at the deadline of the call, and may be heard before the sweep.
+        if exchange.is_overdue(Instant::now()) {
+            return self.timed_out(key, Reason::Deadline);
         }
         let (sent, started) = (matches!(exchange.up, Up::Sent { .. }), exchange.reply.started);
         if let Up::Sent { endpoint, .. } | Up::Waiting { endpoint, .. } = exchange.up

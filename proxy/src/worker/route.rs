@@ -38,6 +38,9 @@ impl Loop {
                 let chosen: *const _ = forward.choose(draw(&mut self.random));
                 exchange.target = forward.targets.iter().position(|target| std::ptr::eq(target, chosen)).unwrap_or(0);
                 exchange.request.keeps = forward.retry.as_ref().is_some_and(|retry| retry.applies_to(&exchange.head));
+                if let Some(duration) = forward.duration.and_then(|duration| duration.apply(&mut exchange.head)) {
+                    exchange.deadlines.stream = exchange.record.started.checked_add(duration);
+                }
                 let idle = forward.idle_timeout.unwrap_or(front.http.stream_idle_timeout);
                 exchange.deadlines.idle = idle.map(|idle| (self.now + idle, idle));
                 if exchange.request.ended {

@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod bytes;
+mod deadlines;
 mod disorder;
 mod limits;
 mod mesh;

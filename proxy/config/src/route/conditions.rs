@@ -92,7 +92,7 @@ impl Conditions {
 
     /// Whether all hold; `random` is asked only where chance decides.
     pub fn hold(&self, request: &RequestHead, random: impl FnOnce() -> u64) -> bool {
-        (!self.grpc || is_grpc(request))
+        (!self.grpc || request.is_grpc())
             && self.fields.iter().all(|field| field.takes(request))
             && self.query.iter().all(|parameter| parameter.takes(request.path()))
             && self.fraction.is_none_or(|fraction| fraction.takes(random()))
@@ -115,12 +115,6 @@ impl Fraction {
     fn takes(self, random: u64) -> bool {
         random % u64::from(self.denominator) < u64::from(self.numerator)
     }
-}
-
-/// `application/grpc`, maybe with a `+` and more; not `application/grpc-web`.
-fn is_grpc(request: &RequestHead) -> bool {
-    let rest = request.fields().get(b"content-type").and_then(|kind| kind.strip_prefix(b"application/grpc"));
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
 impl FieldMatch {

@@ -11,7 +11,7 @@ use byrnie_proto::envoy::envoy::{
             redirect_action::{PathRewriteSpecifier, SchemeRewriteSpecifier},
             retry_policy::{RetryBackOff, RetryHostPredicate, retry_host_predicate},
             route::Action,
-            route_action::{ClusterSpecifier, HostRewriteSpecifier},
+            route_action::{ClusterSpecifier, HostRewriteSpecifier, MaxStreamDuration},
             route_match::PathSpecifier,
             weighted_cluster::{ClusterWeight, RandomValueSpecifier, cluster_weight},
         },
@@ -150,7 +150,7 @@ fields! {
         path_rewrite_policy: refused,
         path_rewrite: refused,
         append_x_forwarded_host: refused,
-        timeout: honoured,
+        timeout: honoured "without `max_stream_duration`",
         idle_timeout: honoured,
         flush_timeout: refused,
         early_data_policy: idle "there is no early data",
@@ -169,7 +169,7 @@ fields! {
         internal_redirect_action: refused,
         max_internal_redirects: refused,
         hedge_policy: refused,
-        max_stream_duration: refused
+        max_stream_duration: honoured
         ; cluster_specifier: ClusterSpecifier {
             Cluster cluster: honoured,
             ClusterHeader cluster_header: refused,
@@ -184,6 +184,11 @@ fields! {
             HostRewritePathRegex host_rewrite_path_regex: refused,
             HostRewrite host_rewrite: refused,
         }
+    }
+    MaxStreamDuration {
+        max_stream_duration: honoured,
+        grpc_timeout_header_max: honoured,
+        grpc_timeout_header_offset: honoured "with `grpc_timeout_header_max`",
     }
     WeightedCluster {
         clusters: honoured "weights above 0 together, and at most 4294967295",

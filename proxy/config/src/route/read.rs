@@ -9,8 +9,8 @@ use byrnie_proto::envoy::envoy::config::route::v3::{
 };
 
 use super::{
-    Action, Entry, Forward, Redirect, Respond, Retry, Route, RouteTable, Target, conditions::Conditions, edit::Edits,
-    hosts::Hosts, path::PathMatch, rewrite::Rewrite,
+    Action, Entry, Forward, Redirect, Respond, Retry, Route, RouteTable, StreamDuration, Target,
+    conditions::Conditions, edit::Edits, hosts::Hosts, path::PathMatch, rewrite::Rewrite,
 };
 use crate::{
     Refused,
@@ -150,9 +150,15 @@ impl Outer<'_> {
             Some(policy) => Some(Arc::new(Retry::read(policy, &at.field("retry_policy"))?)),
             None => self.retry.clone(),
         };
+        let duration = match &forward.max_stream_duration {
+            Some(duration) => Some(StreamDuration::read(duration, &at.field("max_stream_duration"))?),
+            None => None,
+        };
         Ok(Forward {
             targets: targets(forward, at)?,
-            timeout: at.field("timeout").limit(&forward.timeout, Some(TIMEOUT))?,
+            // Beside the other Envoy takes no notice of it (`FilterUtility::finalTimeout`).
+            timeout: at.field("timeout").limit(&forward.timeout, Some(TIMEOUT))?.filter(|_| duration.is_none()),
+            duration,
             idle_timeout,
             retry,
         })

@@ -76,9 +76,7 @@ fn what_is_not_there_is_refused_with_its_path() {
     };
     let mirror = action(|action| action.request_mirror_policies.push(Default::default()));
     assert!(mirror.starts_with("virtual_hosts[0].routes[1].route.request_mirror_policies: not supported"), "{mirror}");
-    assert!(
-        action(|action| action.max_stream_duration = Some(Default::default())).contains("max_stream_duration: not")
-    );
+    assert!(action(|action| action.hedge_policy = Some(Default::default())).contains("hedge_policy: not"));
     let plugin = ClusterSpecifier::ClusterHeader("x".to_owned());
     let plugin = action(move |action| action.cluster_specifier = Some(ClusterSpecifier::ClusterHeader("x".to_owned())))
         .replace(&format!("{plugin:?}"), "");
