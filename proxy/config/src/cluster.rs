@@ -50,8 +50,6 @@ pub struct Cluster {
     pub first_check: FirstCheck,
     /// `close_connections_on_host_health_failure`.
     pub close_on_failure: bool,
-    /// `ignore_health_on_host_removal`: else an endpoint that is healthy by its checks stays although it was removed.
-    pub forgets_removed: bool,
 }
 
 /// `ClusterDiscoveryType`.

@@ -129,12 +129,6 @@ pub struct Http {
     pub idle_timeout: Option<Duration>,
     /// `stream_idle_timeout`; none is never.
     pub stream_idle_timeout: Option<Duration>,
-    /// `request_timeout`: for a request to arrive whole; none is never.
-    pub request_timeout: Option<Duration>,
-    /// `request_headers_timeout`; none is never.
-    pub head_timeout: Option<Duration>,
-    /// `drain_timeout`: between the first GOAWAY and the last.
-    pub drain_timeout: Duration,
 }
 
 /// `RouteSpecifier`.

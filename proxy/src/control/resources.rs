@@ -28,7 +28,6 @@ pub fn cluster(name: &str) -> Cluster {
         health_check: None,
         first_check: FirstCheck::NotNeeded,
         close_on_failure: false,
-        forgets_removed: true,
     }
 }
 

@@ -206,9 +206,6 @@ fn http(route: wire::Route) -> Http {
         upgrades: Vec::new(),
         idle_timeout: None,
         stream_idle_timeout: None,
-        request_timeout: None,
-        head_timeout: None,
-        drain_timeout: Duration::from_secs(1),
     }
 }
 

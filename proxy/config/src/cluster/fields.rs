@@ -68,7 +68,7 @@ fields! {
         protocol_selection: refused,
         upstream_connection_options: honoured,
         close_connections_on_host_health_failure: honoured,
-        ignore_health_on_host_removal: honoured,
+        ignore_health_on_host_removal: honoured "true where there are `health_checks`",
         filters: refused,
         load_balancing_policy: refused,
         lrs_server: refused,

@@ -63,6 +63,10 @@ impl Cluster {
         if checks.len() > 1 {
             return Err(at_checks.refuse(format!("{} checks; accepted: at most one", checks.len())));
         }
+        if !checks.is_empty() {
+            // Else an endpoint would have to stay that was removed, for as long as it is healthy.
+            at.field("ignore_health_on_host_removal").only(cluster.ignore_health_on_host_removal, true)?;
+        }
         let (panic_threshold, apart) = common_lb(&cluster.common_lb_config, &at.field("common_lb_config"))?;
         let first_check = match (checks.is_empty(), apart) {
             (true, _) => FirstCheck::NotNeeded,
@@ -100,7 +104,6 @@ impl Cluster {
             health_check: checks.into_iter().next(),
             first_check,
             close_on_failure: cluster.close_connections_on_host_health_failure,
-            forgets_removed: cluster.ignore_health_on_host_removal,
         })
     }
 }

@@ -159,7 +159,12 @@ fn a_check_says_what_is_asked_how_often_and_what_is_expected() {
         retriable_statuses: vec![Int64Range { start: 500, end: 600 }],
         ..Default::default()
     };
-    let with = |check: core::HealthCheck| read(|cluster| cluster.health_checks = vec![check]);
+    let with = |check: core::HealthCheck| {
+        read(|cluster| {
+            cluster.health_checks = vec![check];
+            cluster.ignore_health_on_host_removal = true;
+        })
+    };
     let wire = check(HealthChecker::HttpHealthCheck(http));
     let cluster = with(wire.clone()).unwrap();
     assert_eq!(cluster.first_check, FirstCheck::Awaited);
@@ -181,8 +186,10 @@ fn a_check_says_what_is_asked_how_often_and_what_is_expected() {
     assert_eq!((&*service, &*authority), ("a.B", "shop/cart:80"));
     let error = with(core::HealthCheck { interval: None, ..wire.clone() }).unwrap_err().to_string();
     assert_eq!(error, "health_checks[0].interval: missing");
-    let error = with(core::HealthCheck { unhealthy_interval: seconds(1), ..wire }).unwrap_err().to_string();
+    let error = with(core::HealthCheck { unhealthy_interval: seconds(1), ..wire.clone() }).unwrap_err().to_string();
     assert!(error.starts_with("health_checks[0].unhealthy_interval: not supported"), "{error}");
+    let error = self::read(|cluster| cluster.health_checks = vec![wire]).unwrap_err().to_string();
+    assert!(error.starts_with("ignore_health_on_host_removal: "), "{error}");
 }
 
 #[test]

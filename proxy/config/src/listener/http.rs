@@ -34,8 +34,6 @@ use crate::{
 
 /// `stream_idle_timeout` where nothing is said.
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-/// `drain_timeout` where nothing is said.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Response flags that Envoy knows (`ResponseFlagFilter.flags`).
 const FLAGS: [&str; 28] = [
     "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX", "SI", "IH",
@@ -70,9 +68,6 @@ impl Http {
             upgrades: upgrades(&manager.upgrade_configs, &at.field("upgrade_configs"))?,
             idle_timeout,
             stream_idle_timeout: limit("stream_idle_timeout", &manager.stream_idle_timeout, Some(STREAM_IDLE_TIMEOUT))?,
-            request_timeout: limit("request_timeout", &manager.request_timeout, None)?,
-            head_timeout: limit("request_headers_timeout", &manager.request_headers_timeout, None)?,
-            drain_timeout: at.field("drain_timeout").duration_or(&manager.drain_timeout, DRAIN_TIMEOUT)?,
         })
     }
 }

@@ -219,7 +219,7 @@ fn requests_are_managed_as_a_sidecar_does() {
         (http.idle_timeout, http.stream_idle_timeout),
         (Some(Duration::from_secs(3_600)), Some(Duration::from_secs(300)))
     );
-    assert_eq!((http.request_timeout, http.client_certificate), (None, ClientCertificate::Remove));
+    assert_eq!(http.client_certificate, ClientCertificate::Remove);
     assert_eq!(http.routes, Routes::Named("route/x".into()));
     let never = Some(Default::default());
     assert_eq!(managed(|manager| manager.stream_idle_timeout = never).unwrap().stream_idle_timeout, None);

@@ -127,9 +127,6 @@ fn manager(http: &Http) -> Value {
         "upgrade_configs": http.upgrades.iter().map(|kind| json!({ "upgrade_type": kind })).collect::<Vec<_>>(),
         "common_http_protocol_options": { "idle_timeout": limit(http.idle_timeout) },
         "stream_idle_timeout": limit(http.stream_idle_timeout),
-        "request_timeout": http.request_timeout.map(duration),
-        "request_headers_timeout": http.head_timeout.map(duration),
-        "drain_timeout": duration(http.drain_timeout),
         "http_filters": [{ "name": "envoy.filters.http.router" }],
     }))
 }
