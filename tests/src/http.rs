@@ -130,7 +130,8 @@ impl Drop for Connection {
     }
 }
 
-async fn answer(response: Response<Incoming>) -> Result<Answer> {
+/// The whole of an answer.
+pub(crate) async fn answer(response: Response<Incoming>) -> Result<Answer> {
     let status = response.status().as_u16();
     let headers = list(response.headers());
     let collected = response.into_body().collect().await?;

@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod http;
+pub mod kubernetes;
 pub mod load;
 pub mod mesh;
 pub mod objects;

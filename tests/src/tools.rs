@@ -19,6 +19,18 @@ pub fn gateway_api() -> Result<PathBuf> {
     Ok(script("gateway-api", &["path"])?.into())
 }
 
+/// The folder of the Gateway API project's CRDs (`config/crd/standard`), fetched first where it is missing.
+pub fn gateway_crds() -> Result<PathBuf> {
+    script("gateway-api", &["ensure"])?;
+    Ok(script("gateway-api", &["path", "crds"])?.into())
+}
+
+/// The path of `etcd`, `kube-apiserver`, `kube-controller-manager` or `kubectl`, built first where it is missing.
+pub fn kubernetes(program: &str) -> Result<PathBuf> {
+    script("kubernetes", &["ensure", program])?;
+    Ok(script("kubernetes", &["path", program])?.into())
+}
+
 fn script(name: &str, arguments: &[&str]) -> Result<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(name);
     let mut command = Command::new("python3");

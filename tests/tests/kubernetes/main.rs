@@ -1,0 +1,3 @@
+//! Against a real API server. The modules share one, but for those that kill it.
+
+mod harness;
