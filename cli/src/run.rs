@@ -34,9 +34,10 @@ pub struct Args {
 
 /// Where the objects are: one of the two.
 #[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
 struct Source {
     /// Directory of Kubernetes objects: every *.yaml, *.yml and *.json below it
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["kubernetes", "kubeconfig", "context"])]
+    #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
     /// Follow an API server in place of a directory: that of the cluster in which this runs, else that of the kubeconfig
     #[arg(long, conflicts_with = "config")]

@@ -17,11 +17,12 @@ use crate::{
     wait::until,
 };
 
-/// `byrnie run` over a directory that the test writes.
+/// `byrnie run` over a directory that the test writes, or over an API server.
 #[derive(Debug)]
 pub struct Mesh {
     folder: TempDir,
     config: PathBuf,
+    kubeconfig: Option<PathBuf>,
     xds: SocketAddr,
     admin: SocketAddr,
     arguments: Vec<String>,
@@ -54,12 +55,19 @@ impl Mesh {
         Ok(mesh)
     }
 
+    /// Starts with an API server in place of a directory, as the user of a kubeconfig.
+    pub async fn of_cluster(kubeconfig: PathBuf) -> Result<Self> {
+        let mut mesh = Self { kubeconfig: Some(kubeconfig), ..Self::prepare()? };
+        mesh.restart().await?;
+        Ok(mesh)
+    }
+
     fn prepare() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("config");
         fs::create_dir(&config)?;
         let (xds, admin) = (free_address(15010), free_address(15014));
-        Ok(Self { folder, config, xds, admin, arguments: Vec::new(), process: None })
+        Ok(Self { folder, config, kubeconfig: None, xds, admin, arguments: Vec::new(), process: None })
     }
 
     /// Ends the control plane, as a crash would.
@@ -71,7 +79,11 @@ impl Mesh {
     pub async fn restart(&mut self) -> Result<()> {
         self.kill();
         let mut command = Command::new(byrnie()?);
-        command.arg("run").arg("--config").arg(&self.config).arg("--state").arg(self.state());
+        command.arg("run").arg("--state").arg(self.state());
+        match &self.kubeconfig {
+            Some(file) => command.arg("--kubeconfig").arg(file),
+            None => command.arg("--config").arg(&self.config),
+        };
         command.arg("--xds-address").arg(self.xds.to_string()).arg("--admin-address").arg(self.admin.to_string());
         command.args(&self.arguments);
         command.stdin(Stdio::null()).stderr(fs::File::create(self.folder.path().join("control-plane.log"))?);

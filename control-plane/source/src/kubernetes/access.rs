@@ -1,6 +1,6 @@
 //! How the API server is reached: by a kubeconfig, or as a Pod of the cluster.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{env, io::ErrorKind, path::PathBuf, time::Duration};
 
 use kube::{
     Client, Config,
@@ -35,6 +35,14 @@ pub enum AccessError {
     Nowhere {
         /// Where a kubeconfig was looked for.
         looked_at: String,
+    },
+    /// The kubeconfig cannot be read.
+    #[error("cannot read the kubeconfig {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// The kubeconfig cannot be used.
     #[error("the kubeconfig {path}: {source}")]
@@ -78,8 +86,7 @@ pub enum AccessError {
 impl Access {
     /// A client, which has asked nothing yet.
     pub(super) async fn client(&self) -> Result<Client, AccessError> {
-        let is_named = self.kubeconfig.is_some() || self.context.is_some();
-        let mut config = match is_named || env::var_os(IN_CLUSTER).is_none() {
+        let mut config = match self.is_named() || env::var_os(IN_CLUSTER).is_none() {
             true => self.by_kubeconfig().await?,
             false => Config::incluster()?,
         };
@@ -92,17 +99,19 @@ impl Access {
 
     async fn by_kubeconfig(&self) -> Result<Config, AccessError> {
         let path = self.looked_at();
-        let unusable = |source| AccessError::Kubeconfig { path: path.clone(), source };
-        let kubeconfig = match &self.kubeconfig {
-            Some(file) => Kubeconfig::read_from(file).map_err(unusable)?,
-            None => Kubeconfig::read().map_err(|error| match error {
-                KubeconfigError::FindPath => AccessError::Nowhere { looked_at: path.clone() },
-                KubeconfigError::ReadConfig(why, _) if why.kind() == std::io::ErrorKind::NotFound => {
-                    AccessError::Nowhere { looked_at: path.clone() }
-                }
-                error => unusable(error),
-            })?,
+        let unusable = |error| match error {
+            KubeconfigError::FindPath => AccessError::Nowhere { looked_at: path.clone() },
+            KubeconfigError::ReadConfig(source, _) if source.kind() == ErrorKind::NotFound && !self.is_named() => {
+                AccessError::Nowhere { looked_at: path.clone() }
+            }
+            KubeconfigError::ReadConfig(source, path) => AccessError::Unreadable { path, source },
+            source => AccessError::Kubeconfig { path: path.clone(), source },
         };
+        let kubeconfig = match &self.kubeconfig {
+            Some(file) => Kubeconfig::read_from(file),
+            None => Kubeconfig::read(),
+        };
+        let kubeconfig = kubeconfig.map_err(unusable)?;
         let known: Vec<String> = kubeconfig.contexts.iter().map(|context| context.name.clone()).collect();
         match self.context.as_ref().or(kubeconfig.current_context.as_ref().filter(|name| !name.is_empty())) {
             None => return Err(AccessError::NoContext { path, known }),
@@ -115,6 +124,10 @@ impl Access {
         Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unusable)
     }
 
+    fn is_named(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+
     /// Where the kubeconfig is looked for, for messages.
     fn looked_at(&self) -> String {
         let named = self.kubeconfig.as_ref().map(|path| path.display().to_string());
@@ -125,4 +138,53 @@ impl Access {
 
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a kubeconfig of this text leads to, with its path left out.
+    async fn error(text: &str, context: Option<&str>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        std::fs::write(&path, text).unwrap();
+        let access = Access { kubeconfig: Some(path), context: context.map(str::to_owned) };
+        let error = access.client().await.err().unwrap().to_string();
+        error.replace(&format!("{}/", folder.path().display()), "")
+    }
+
+    const TWO: &str = "
+apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]
+users: []
+contexts: [{name: east, context: {cluster: c}}, {name: west, context: {cluster: other}}]
+";
+
+    #[tokio::test]
+    async fn what_a_kubeconfig_lacks_is_named() {
+        let lacks = "the kubeconfig config has no current context; name one by --context: it has east, west";
+        assert_eq!(error(TWO, None).await, lacks);
+        let unknown = "the kubeconfig config has no context \"north\"; it has east, west";
+        assert_eq!(error(TWO, Some("north")).await, unknown);
+        assert_eq!(error("{}", Some("north")).await, "the kubeconfig config has no context \"north\"; it has none");
+        assert!(error(TWO, Some("west")).await.ends_with("failed to load the cluster of context: other"));
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_not_there_is_named() {
+        let access = Access { kubeconfig: Some("/nowhere/config".into()), context: None };
+        let error = access.client().await.err().unwrap().to_string();
+        assert!(error.starts_with("cannot read the kubeconfig /nowhere/config: No such file"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_context_of_several_can_be_chosen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config");
+        std::fs::write(&path, TWO).unwrap();
+        let access = Access { kubeconfig: Some(path), context: Some("east".to_owned()) };
+        assert!(access.client().await.is_ok());
+    }
 }

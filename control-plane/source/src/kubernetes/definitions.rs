@@ -6,7 +6,7 @@ use tokio::{sync::watch, time::timeout};
 
 use super::{
     document::Document,
-    follow::{Closed, Event, Reader},
+    follow::{Closed, Event, Failure, Reader},
 };
 
 /// When a kind is tried again that the server did not have, while nothing tells of definitions: their watch may be
@@ -49,7 +49,7 @@ impl Definitions {
 
 impl Reader for Definitions {
     async fn take(&mut self, event: Event<Document>) -> Result<(), Closed> {
-        let failed = matches!(event, Event::Failing(_) | Event::Absent);
+        let is_failing = matches!(event, Event::Failing(_));
         let name = |document: Document| document.name().map(str::to_owned);
         match event.map(name) {
             Some(Event::Begin) => self.list.clear(),
@@ -61,13 +61,13 @@ impl Reader for Definitions {
             Some(Event::Deleted(name)) => self.change(|known| {
                 known.remove(&name);
             }),
-            Some(Event::Failing(error)) if !self.is_failing => {
+            Some(Event::Failing(error @ Failure::Refused(_))) if !self.is_failing => {
                 let consequence = "whether a kind is installed is tried by time";
                 tracing::warn!(%error, consequence, "no watch of CustomResourceDefinitions");
             }
             Some(Event::Absent | Event::Answering | Event::Failing(_)) | None => {}
         }
-        self.is_failing = failed;
+        self.is_failing = is_failing;
         Ok(())
     }
 }

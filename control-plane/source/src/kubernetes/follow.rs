@@ -249,3 +249,6 @@ impl<T> Event<T> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

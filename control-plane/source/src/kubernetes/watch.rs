@@ -11,6 +11,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_stream::StreamExt;
+use tracing::{Dispatch, instrument::WithSubscriber};
 
 use super::{
     definitions::Definition,
@@ -145,7 +146,7 @@ impl<R: Reader> Watch<R> {
         self.reader.take(self.follow.opened()).await?;
         let limit = Duration::from_secs(seconds) + DEAD_AFTER;
         let mut is_silent = true;
-        while let Ok(Some(element)) = timeout(limit, elements.next()).await {
+        while let Ok(Some(element)) = timeout(limit, unlogged(elements.next())).await {
             if let Some(event) = self.follow.take(element?)? {
                 self.reader.take(event).await?;
             }
@@ -173,10 +174,15 @@ impl<R: Reader> Watch<R> {
 }
 
 async fn answer<T>(answer: impl Future<Output = kube::Result<T>>) -> Result<T, Ended> {
-    match timeout(ANSWER_LIMIT, answer).await {
+    match timeout(ANSWER_LIMIT, unlogged(answer)).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(Ended::Failed(Failure::Unreachable(format!("no answer within {ANSWER_LIMIT:?}")))),
     }
+}
+
+/// The client logs each failure of each request as an error of this process. What fails is told by the reader, once.
+fn unlogged<F: Future>(asked: F) -> impl Future<Output = F::Output> {
+    asked.with_subscriber(Dispatch::none())
 }
 
 impl From<Closed> for Ended {
