@@ -1,3 +1,4 @@
 //! Against a real API server. The modules share one, but for those that kill it.
 
 mod harness;
+mod source;
