@@ -20,7 +20,7 @@ use byrnie_proto::{
     },
 };
 
-pub use action::{fraction, respond};
+pub use action::{deadline_of_calls, fraction, respond};
 
 use crate::{Dialect, Reference, Resource, View, names};
 

@@ -20,7 +20,9 @@ pub fn all() -> Vec<Scenario> {
         scenario!("grpc-undeclared", Plan::new().app("cart", "", http2(shop)), calls).alone(),
         scenario!("grpc-bidi", Plan::new().app("cart", "grpc", http2(shop)), both_ways),
         scenario!("grpc-cancel", Plan::new().app("cart", "grpc", http2(shop)), cancelled),
-        scenario!("grpc-timeout", Plan::new().app("cart", "grpc", http2(|_, _| Script::silent().hang())), with_timeout),
+        scenario!("grpc-timeout", Plan::new().app("cart", "grpc", http2(shop)), with_timeout),
+        scenario!("grpc-timeout-unfinished", Plan::new().app("cart", "grpc", http2(shop)), unfinished),
+        scenario!("grpc-timeout-and-others", limited(), with_others),
         scenario!("grpc-no-route", no_route(), one_call),
         scenario!("grpc-no-endpoints", Plan::new().service("cart", "grpc", Vec::new()), one_call),
         scenario!("grpc-connect-failure", Plan::new().app("cart", "grpc", App::Absent), one_call),
@@ -51,6 +53,7 @@ fn shop(head: &Head, _: usize) -> Script {
         "/shop.Cart/Reset" => begun.data(grpc(b"half")).pause(Duration::from_millis(50)).reset(Reason::INTERNAL_ERROR),
         "/shop.Cart/ResetBefore" => Script::silent().reset(Reason::INTERNAL_ERROR),
         "/shop.Cart/Hang" => begun.data(grpc(b"first")).hang(),
+        "/shop.Cart/Silent" | "/shop.Short/Silent" | "/shop.Tries/Silent" => Script::silent().hang(),
         _ => begun.header("grpc-status", "12"),
     }
 }
@@ -95,10 +98,67 @@ async fn cancelled(stage: Arc<Stage>) -> Result<()> {
 }
 
 async fn with_timeout(stage: Arc<Stage>) -> Result<()> {
-    let patience = Duration::from_millis(900);
-    for value in ["300m", "100u", "1S", "never"] {
-        let ask = Ask::grpc("/shop.Cart/Unary", &[b"ping"]).header("grpc-timeout", value).patience(patience);
-        stage.ask(ask.called(&format!("grpc-timeout {value}"))).await;
+    let silent = |value: &str| {
+        let ask = Ask::grpc("/shop.Cart/Silent", &[b"ping"]).header("grpc-timeout", value);
+        ask.called(&format!("grpc-timeout {value}"))
+    };
+    for value in ["300m", "299001u", "99000001n", "+300m", "0000000300m", "300 m"] {
+        stage.ask_timed(silent(value), 95..=4000).await;
+    }
+    for value in ["5S", "5M", "5H", "never", "300", "300mm", "-300m", "0.3S", "300000000n"] {
+        stage.ask(silent(value).patience(Duration::from_millis(600))).await;
+    }
+    for path in ["/shop.Cart/Hang", "/shop.Cart/Unary"] {
+        stage.ask(Ask::grpc(path, &[b"ping"]).header("grpc-timeout", "300m")).await;
+    }
+    for kind in ["application/grpc+proto", "application/grpc; charset=utf-8", "application/grpc-web", "text/plain"] {
+        for ask in [Ask::post("/shop.Cart/Silent", "ping"), Ask::post("/shop.Cart/Silent", "ping").http2()] {
+            let label = format!("{kind} {:?}", ask.version);
+            stage.ask(ask.header("content-type", kind).header("grpc-timeout", "299001u").called(&label)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Calls whose client has not said all.
+async fn unfinished(stage: Arc<Stage>) -> Result<()> {
+    let connection = Connection::open(stage.at("cart")).await?;
+    for (path, kind) in [
+        ("/shop.Cart/Bidi", "application/grpc"),
+        ("/shop.Cart/Silent", "application/grpc"),
+        ("/shop.Cart/Silent", "text/plain"),
+    ] {
+        let ask = Ask::post(path, "").http2().header("content-type", kind).header("grpc-timeout", "300m");
+        let mut answer = Answer::default();
+        let mut call = connection.call(&ask, None, &mut answer).await.map_err(|end| anyhow!("{end}"))?;
+        call.send.send_data(grpc(b"ping"), false)?;
+        call.finish().await;
+        stage.exchange(&format!("{path} {kind}"), &answer).await;
+    }
+    Ok(())
+}
+
+/// Beside a deadline of the call: a limit of the route, and one of each try.
+fn limited() -> Plan {
+    Plan::new().app("cart", "grpc", http2(shop)).route(
+        "
+- matches: [{path: {type: PathPrefix, value: /shop.Short}}]
+  timeouts: {request: 300ms}
+  backendRefs: [{name: $cart, port: 80}]
+- matches: [{path: {type: PathPrefix, value: /shop.Tries}}]
+  timeouts: {request: 10s, backendRequest: 300ms}
+  retry: {attempts: 5, codes: [504], backoff: 10ms}
+  backendRefs: [{name: $cart, port: 80}]
+- timeouts: {request: 10s}
+  backendRefs: [{name: $cart, port: 80}]
+",
+    )
+}
+
+async fn with_others(stage: Arc<Stage>) -> Result<()> {
+    for (path, value) in [("/shop.Short/Silent", "5S"), ("/shop.Cart/Silent", "300m"), ("/shop.Tries/Silent", "500m")] {
+        let ask = Ask::grpc(path, &[b"ping"]).header("grpc-timeout", value);
+        stage.ask_timed(ask, 295..=4000).await;
     }
     Ok(())
 }

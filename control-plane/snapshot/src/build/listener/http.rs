@@ -33,7 +33,10 @@ use byrnie_proto::{
 use super::part::{boolean, network_filter, never};
 use crate::{
     Reference,
-    build::pack::{ads, any},
+    build::{
+        pack::{ads, any},
+        route::deadline_of_calls,
+    },
     names::UNDELIVERED,
 };
 
@@ -147,6 +150,7 @@ fn undelivered() -> ResponseMapper {
 fn all_to(cluster: &str) -> RouteConfiguration {
     let action = RouteAction {
         timeout: never(),
+        max_stream_duration: deadline_of_calls(),
         cluster_specifier: Some(ClusterSpecifier::Cluster(cluster.to_owned())),
         ..Default::default()
     };

@@ -13,7 +13,7 @@ use byrnie_proto::envoy::{
         route::v3::{
             DirectResponseAction, Route, RouteAction, WeightedCluster,
             route::Action as WireAction,
-            route_action::{ClusterSpecifier, HostRewriteSpecifier},
+            route_action::{ClusterSpecifier, HostRewriteSpecifier, MaxStreamDuration},
             weighted_cluster::{ClusterWeight, cluster_weight},
         },
     },
@@ -34,7 +34,7 @@ const MILLION: u64 = 1_000_000;
 pub fn routes(frontend: &Frontend<'_>, entry: &Entry) -> Vec<Route> {
     match &entry.action {
         Action::Forward(to) if to.iter().any(|destination| destination.target.is_none()) => split(frontend, entry, to),
-        Action::Forward(to) => vec![route(entry, WireAction::Route(forward(frontend, entry, to)))],
+        Action::Forward(to) => forwarded(frontend, entry, to),
         Action::Redirect(redirect) => {
             let action = rewrite::redirect(redirect, &entry.matches.path, frontend.port);
             vec![route(entry, WireAction::Redirect(action))]
@@ -50,28 +50,24 @@ fn split(frontend: &Frontend<'_>, entry: &Entry, to: &[Destination]) -> Vec<Rout
     let mut until = 0;
     let one = |destination: &Destination| {
         until += u64::from(destination.weight);
-        let mut route = route(entry, alone(frontend, entry, destination));
-        if until < total
-            && let Some(conditions) = &mut route.r#match
-        {
+        let mut routes = match destination.target {
+            None => vec![route(entry, respond(entry.broken_status()))],
+            Some(_) => forwarded(frontend, entry, std::slice::from_ref(destination)),
+        };
+        if until < total {
             let share = u32::try_from(until * MILLION / total).unwrap_or(u32::MAX);
-            conditions.runtime_fraction = Some(fraction(share));
+            for conditions in routes.iter_mut().filter_map(|route| route.r#match.as_mut()) {
+                conditions.runtime_fraction = Some(fraction(share));
+            }
         }
-        route
+        routes
     };
-    to.iter().map(one).collect()
+    to.iter().flat_map(one).collect()
 }
 
 /// A share in millionths.
 pub fn fraction(share: u32) -> RuntimeFractionalPercent {
     RuntimeFractionalPercent { default_value: Some(pack::millionths(share)), ..Default::default() }
-}
-
-fn alone(frontend: &Frontend<'_>, entry: &Entry, destination: &Destination) -> WireAction {
-    match destination.target {
-        None => respond(entry.broken_status()),
-        Some(_) => WireAction::Route(forward(frontend, entry, std::slice::from_ref(destination))),
-    }
 }
 
 /// An answer of the proxy's own.
@@ -94,11 +90,44 @@ fn route(entry: &Entry, action: WireAction) -> Route {
     }
 }
 
+/// The deadline that a gRPC call brings with it (`grpc-timeout`) ends it in the sidecar as well, whatever its length:
+/// zero sets no bound. Without it the server's own reset, at that same moment, is told as UNAVAILABLE.
+pub fn deadline_of_calls() -> Option<MaxStreamDuration> {
+    let unbounded = Some(pack::duration(Duration::ZERO));
+    Some(MaxStreamDuration { grpc_timeout_header_max: unbounded, ..Default::default() })
+}
+
+/// One route; two where the rule has a limit, the first for calls with a deadline of their own. Beside
+/// `max_stream_duration` Envoy takes no notice of `timeout`, which is the one that says UT, judges the endpoint, and
+/// lets a request be sent before it counts.
+fn forwarded(frontend: &Frontend<'_>, entry: &Entry, to: &[Destination]) -> Vec<Route> {
+    let action = forward(frontend, entry, to);
+    let Some(limit) = limit(entry).map(pack::duration) else {
+        let action = RouteAction { max_stream_duration: deadline_of_calls(), ..action };
+        return vec![route(entry, WireAction::Route(action))];
+    };
+    let within = MaxStreamDuration {
+        max_stream_duration: Some(limit),
+        grpc_timeout_header_max: Some(limit),
+        grpc_timeout_header_offset: None,
+    };
+    let of_calls = RouteAction { timeout: None, max_stream_duration: Some(within), ..action.clone() };
+    let mut of_calls = route(entry, WireAction::Route(of_calls));
+    if let Some(conditions) = &mut of_calls.r#match {
+        conditions.headers.push(matches::present("grpc-timeout"));
+    }
+    vec![of_calls, route(entry, WireAction::Route(action))]
+}
+
+fn limit(entry: &Entry) -> Option<Duration> {
+    entry.request_timeout.filter(|limit| !limit.is_zero())
+}
+
 /// Envoy's default timeout of 15 s is not the application's: none, unless the user sets one.
 fn forward(frontend: &Frontend<'_>, entry: &Entry, to: &[Destination]) -> RouteAction {
     let traffic_retry = frontend.policy.and_then(|policy| policy.retry.as_ref());
     let mut action = RouteAction {
-        timeout: Some(pack::duration(entry.request_timeout.unwrap_or(Duration::ZERO))),
+        timeout: Some(pack::duration(limit(entry).unwrap_or(Duration::ZERO))),
         retry_policy: retry::policy(entry.retry.as_ref(), traffic_retry, entry.backend_timeout),
         hash_policy: frontend.hash_keys(to).into_iter().map(balancer::hash_policy).collect(),
         cluster_specifier: Some(clusters(to)),

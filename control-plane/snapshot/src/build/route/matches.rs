@@ -75,6 +75,15 @@ fn value_header(condition: &ValueMatch) -> HeaderMatcher {
     header(name, text(&condition.value))
 }
 
+/// The header is there, whatever its value.
+pub fn present(name: &str) -> HeaderMatcher {
+    HeaderMatcher {
+        name: name.to_owned(),
+        header_match_specifier: Some(HeaderMatchSpecifier::PresentMatch(true)),
+        ..Default::default()
+    }
+}
+
 fn header(name: &str, value: StringMatcher) -> HeaderMatcher {
     HeaderMatcher {
         name: name.to_owned(),
