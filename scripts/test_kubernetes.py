@@ -71,6 +71,8 @@ class Building(Case):
             path = self.cache / f"{name}-{version}/bin/{name}"
             self.assertEqual(self.run_script("path", name), (0, f"{path}\n", ""))
             self.assertTrue(path.is_file())
+        code, paths, _ = self.run_script("path", "kubectl", "etcd")
+        self.assertEqual((code, [Path(path).name for path in paths.splitlines()]), (0, ["kubectl", "etcd"]))
         self.assertEqual(self.run_script("doctor")[0], 0)
 
     def test_what_is_built_is_pinned_and_knows_its_version(self):

@@ -5,6 +5,7 @@
 //! its own. There are no nodes: nothing runs Pods, and without the controller manager nothing writes EndpointSlices,
 //! default ServiceAccounts, or ends a namespace that is deleted.
 
+mod audit;
 mod authority;
 mod etcd;
 mod https;
@@ -23,7 +24,10 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tokio::{sync::OnceCell, time::Instant};
 
-pub use self::authority::{Authority, Certificate};
+pub use self::{
+    audit::Audited,
+    authority::{Authority, Certificate},
+};
 use self::{
     https::Client,
     programs::Programs,

@@ -25,10 +25,10 @@ pub fn gateway_crds() -> Result<PathBuf> {
     Ok(script("gateway-api", &["path", "crds"])?.into())
 }
 
-/// The path of `etcd`, `kube-apiserver`, `kube-controller-manager` or `kubectl`, built first where it is missing.
-pub fn kubernetes(program: &str) -> Result<PathBuf> {
-    script("kubernetes", &["ensure", program])?;
-    Ok(script("kubernetes", &["path", program])?.into())
+/// The paths of some of `etcd`, `kube-apiserver`, `kube-controller-manager` and `kubectl`, built first where missing.
+pub fn kubernetes(programs: &[&str]) -> Result<Vec<PathBuf>> {
+    script("kubernetes", &[&["ensure"], programs].concat())?;
+    Ok(script("kubernetes", &[&["path"], programs].concat())?.lines().map(PathBuf::from).collect())
 }
 
 fn script(name: &str, arguments: &[&str]) -> Result<String> {

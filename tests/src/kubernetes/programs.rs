@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 use crate::{process::Process, tools};
 
+/// What every API server needs.
+const ALWAYS: &[&str] = &["etcd", "kube-apiserver", "kubectl"];
+
 /// Waits until whoever started it has gone, then ends the processes that it was told last, and removes the folder.
 /// A process that was killed may write once more while the folder is being removed.
 const WATCHDOG: &str = r#"
@@ -24,16 +27,15 @@ while read -r ids; do watched=$ids; done
 rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }
 "#;
 
-/// Where a program is, looked up once: that takes longer than kubectl does.
+/// Where a program is. Looked up once, and those that are always needed together: a look-up takes longer than kubectl.
 pub fn path(name: &'static str) -> Result<PathBuf> {
     static FOUND: LazyLock<Mutex<BTreeMap<&'static str, PathBuf>>> = LazyLock::new(Mutex::default);
     let mut found = FOUND.lock().expect("nobody panics while looking");
-    if let Some(path) = found.get(name) {
-        return Ok(path.clone());
+    if !found.contains_key(name) {
+        let wanted = if ALWAYS.contains(&name) { ALWAYS } else { &[name] };
+        found.extend(wanted.iter().copied().zip(tools::kubernetes(wanted)?));
     }
-    let path = tools::kubernetes(name)?;
-    found.insert(name, path.clone());
-    Ok(path)
+    found.get(name).cloned().with_context(|| format!("scripts/kubernetes tells no path of {name}"))
 }
 
 /// Processes by the names of their programs.

@@ -6,6 +6,7 @@ use anyhow::Result;
 use rcgen::KeyPair;
 
 use super::{
+    audit,
     authority::{Authority, Certificate},
     programs,
 };
@@ -35,6 +36,7 @@ pub fn write_files(folder: &Path, authority: &Authority, address: SocketAddr) ->
         let user = format!("client-certificate: {}, client-key: {}", path("crt"), path("key"));
         fs::write(path("kubeconfig"), kubeconfig(folder, address, &user))?;
     }
+    fs::write(folder.join("audit.yaml"), audit::POLICY)?;
     let key = KeyPair::generate()?;
     fs::write(folder.join("accounts.key"), key.serialize_pem())?;
     Ok(fs::write(folder.join("accounts.pub"), key.public_key_pem())?)
@@ -63,6 +65,7 @@ pub fn command(folder: &Path, address: SocketAddr, etcd: SocketAddr) -> Result<C
     command.arg(format!("--bind-address={}", address.ip())).arg(format!("--secure-port={}", address.port()));
     command.args([file("client-ca-file", "ca.crt"), file("tls-cert-file", "server.crt")]);
     command.args([file("tls-private-key-file", "server.key"), file("cert-dir", "")]);
+    command.args([file("audit-policy-file", "audit.yaml"), file("audit-log-path", audit::LOG)]);
     command.args([file("service-account-key-file", "accounts.pub")]);
     command.args([file("service-account-signing-key-file", "accounts.key")]);
     command.args([

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use byrnie_tests::{
-    kubernetes::{ApiServer, gateway_crds},
+    kubernetes::{ApiServer, Audited, gateway_crds},
     wait::until,
 };
 use serde_json::Value;
@@ -83,7 +83,16 @@ async fn an_account_may_do_only_what_a_role_grants() -> Result<()> {
     server.kubectl(&role).await?;
     let account = format!("--serviceaccount={namespace}:reader");
     server.kubectl(&["create", "rolebinding", "reader", "--role=reader", &account, "--namespace", &namespace]).await?;
-    until("the role counts", async || Ok(server.kubectl_as(&reader, &list).await.is_ok())).await
+    until("the role counts", async || Ok(server.kubectl_as(&reader, &list).await.is_ok())).await?;
+    until("both answers are known", async || {
+        let requests = server.requests_of(&namespace, "reader")?;
+        let listed = |code| {
+            let (verb, resource) = ("list".to_owned(), "services".to_owned());
+            Audited { verb, resource, namespace: namespace.clone(), name: String::new(), code }
+        };
+        Ok(requests.contains(&listed(403)) && requests.contains(&listed(200)))
+    })
+    .await
 }
 
 #[tokio::test]
