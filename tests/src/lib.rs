@@ -1,5 +1,5 @@
-//! What the end-to-end tests and the benchmarks share: a control plane and sidecars as real processes, applications
-//! inside the test, and objects written to a directory.
+//! What the end-to-end tests and the benchmarks share: a control plane, sidecars and a Kubernetes API server as real
+//! processes, applications inside the test, and objects written to a directory.
 //!
 //! Nothing here decides a test; `tests/` does. Every process ends with the value that owns it.
 
