@@ -1,6 +1,7 @@
 //! `byrnie`: the operator's command, and the whole control plane in one process.
 
 mod bootstrap;
+mod crds;
 mod demo;
 mod describe;
 mod output;
@@ -33,6 +34,8 @@ enum Verb {
     Validate(validate::Args),
     /// Print what a proxy is started with.
     Bootstrap(bootstrap::Args),
+    /// Print the definitions of the mesh's own kinds, for `kubectl apply --server-side -f -`.
+    Crds,
     /// Print a join token for a workload.
     Token(token::Args),
     /// Run a demo mesh of real processes, with a live view.
@@ -79,6 +82,7 @@ fn start(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Run(args) => wait(run::run(args)).map(done),
         Verb::Validate(args) => validate::run(&args),
         Verb::Bootstrap(args) => bootstrap::run(&args).map(done),
+        Verb::Crds => crds::run().map(done),
         Verb::Token(args) => token::run(&args).map(done),
         Verb::Demo(args) => wait(demo::run(args)),
         Verb::ProxyStatus(args) => wait(proxies::status(&args)).map(done),

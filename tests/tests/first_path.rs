@@ -90,8 +90,8 @@ async fn strict_mode_of_a_namespace_a_workload_or_a_port_closes_plain_text_and_s
         ("namespace", "{mode: Strict}", false),
         ("no policy of another workload", "{mode: Strict, selector: {matchLabels: {app: web}}}", true),
         ("workload", "{mode: Strict, selector: {matchLabels: {app: cart}}}", false),
-        ("all ports but one", "{mode: Strict, ports: {\"8080\": Permissive}}", true),
-        ("port", "{mode: Permissive, ports: {\"8080\": Strict}}", false),
+        ("all ports but one", "{mode: Strict, ports: [{port: 8080, mode: Permissive}]}", true),
+        ("port", "{mode: Permissive, ports: [{port: 8080, mode: Strict}]}", false),
     ];
     for (what, spec, is_served) in cases {
         pair.mesh.write("policy.yaml", &peer_policy("shop", "peers", spec))?;

@@ -116,7 +116,7 @@ async fn an_application_cannot_say_undelivered_and_its_503_is_not_asked_for_agai
 #[tokio::test(flavor = "multi_thread")]
 async fn a_traffic_policys_retry_asks_another_endpoint_for_its_codes() -> Result<()> {
     let (bad, good) = (App::http1(|_| reply(503, "bad")).await?, App::named("good").await?);
-    let policy = traffic_policy("shop", "cart", "retry: {attempts: 2, on: [503], backoff: {base: 10ms}}");
+    let policy = traffic_policy("shop", "cart", "retry: {attempts: 2, when: [503], backoff: {base: 10ms}}");
     let mesh = Two::start("http", [bad.address(), good.address()], &[("policy.yaml", policy)]).await?;
     for _ in 0..20 {
         assert_eq!(mesh.send(Method::GET, "").await?.body, "good");

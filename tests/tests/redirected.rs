@@ -46,7 +46,7 @@ spec: {type: ExternalName, externalName: example.org, ports: [{port: 80}]}
     let policy = "apiVersion: mesh.byrnie.io/v1alpha1
 kind: PeerPolicy
 metadata: {name: peers, namespace: shop}
-spec: {mode: Permissive, ports: {\"8080\": Strict, \"7777\": Strict}}
+spec: {mode: Permissive, ports: [{port: 8080, mode: Strict}, {port: 7777, mode: Strict}]}
 ";
     let mesh = Mesh::start(&[
         ("services.yaml", services.to_owned()),

@@ -10,7 +10,7 @@ mod lines;
 mod loader;
 mod parse;
 mod watch;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::{
     io,

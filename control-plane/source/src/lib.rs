@@ -9,6 +9,7 @@
 //! [`Directory`] and [`Kubernetes`] do all of it and watch; [`Index`] and [`objects`] know of neither.
 
 mod batch;
+pub mod crds;
 mod directory;
 mod field;
 mod findings;

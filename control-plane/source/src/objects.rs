@@ -8,7 +8,7 @@ mod check;
 pub mod core;
 pub mod meta;
 pub mod pod;
-mod policy;
+pub(crate) mod policy;
 mod re2;
 mod route;
 pub mod scalar;

@@ -257,8 +257,8 @@ fn policies_are_told_what_is_accepted() {
             "balancer.hashKey: exactly one of header, cookie and source: true is accepted",
         ),
         (
-            "retry: {on: [5xx, oops]}",
-            "retry.on[1]: invalid value: string \"oops\", expected a status code from 400 to 599 or one of 5xx, \
+            "retry: {when: [5xx, oops]}",
+            "retry.when[1]: invalid value: string \"oops\", expected a status code from 400 to 599 or one of 5xx, \
              gateway-error, reset, reset-before-request, connect-failure, envoy-ratelimited, retriable-4xx, \
              refused-stream, http3-post-connect-failure, cancelled, deadline-exceeded, internal, resource-exhausted, \
              unavailable",

@@ -74,7 +74,7 @@ fn retry(retry: &Retry) -> Value {
         retry.backoff.map(|backoff| said([("base", Some(time(backoff.base))), ("max", backoff.max.map(time))]));
     said([
         ("attempts", Some(json!(retry.attempts))),
-        ("on", Some(on.collect()).filter(|_| !retry.on.is_empty())),
+        ("when", Some(on.collect()).filter(|_| !retry.on.is_empty())),
         ("perTryTimeout", retry.per_try_timeout.map(time)),
         ("backoff", backoff),
     ])
@@ -156,7 +156,7 @@ mod tests {
         };
         let told = json!({
             "balancer": {"type": "Maglev", "hashKey": {"header": "x-user"}},
-            "retry": {"attempts": 3, "on": ["connect-failure", 503], "perTryTimeout": "250ms"},
+            "retry": {"attempts": 3, "when": ["connect-failure", 503], "perTryTimeout": "250ms"},
             "limits": {"requests": 7},
         });
         assert_eq!(of(&policy), told);

@@ -255,9 +255,9 @@ impl Layout {
         let mut files = self.files.clone();
         files.extend(self.servers.iter().chain([&self.web]).map(|pod| (pod.file(), pod.yaml())));
         if !self.strict.is_empty() {
-            let ports: Vec<_> = self.strict.iter().map(|port| format!("\"{port}\": Strict")).collect();
+            let ports: Vec<_> = self.strict.iter().map(|port| format!("{{port: {port}, mode: Strict}}")).collect();
             let spec = format!(
-                "{{mode: Permissive, selector: {{matchLabels: {{role: server}}}}, ports: {{{}}}}}",
+                "{{mode: Permissive, selector: {{matchLabels: {{role: server}}}}, ports: [{}]}}",
                 ports.join(", ")
             );
             files.push(("peers.yaml".to_owned(), peer_policy("shop", "peers", &spec)));

@@ -1,5 +1,14 @@
 //! Syntax of names and values, as the schemas of Kubernetes and Gateway API have it.
 
+/// What [`is_dns_label`] takes, up to its length, for schemas.
+pub const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+/// What [`is_dns_subdomain`] takes, up to its length, for schemas.
+pub const SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
+/// What [`is_header_name`] takes, up to its length, for schemas.
+pub const HEADER: &str = r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$";
+
 /// RFC 1123 label: names of Services and namespaces.
 pub fn is_dns_label(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';

@@ -7,12 +7,15 @@ mod retry;
 pub(crate) mod traffic;
 
 use byrnie_model::PeerMode;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// `mode` of peers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// Whether callers must prove who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(crate) enum Mode {
+    /// Mesh TLS and plain text are both taken, and the application's own TLS passes through.
     Permissive,
+    /// Mesh TLS alone is taken.
     Strict,
 }
 

@@ -1,7 +1,8 @@
 //! Scalars of Kubernetes schemas that are more than a string or a number.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -17,6 +18,9 @@ pub type Percent = Bounded<0, 100>;
 
 /// A count that fits Envoy's `UInt32Value`.
 pub type Count = Bounded<0, { u32::MAX as i64 }>;
+
+/// A [`Span`] as a regular expression; the API server's `duration()` takes whatever it matches.
+pub(crate) const SPAN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
 
 /// A duration as Gateway API writes it (GEP-2257): one to four of hours, minutes, seconds and milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,7 +160,37 @@ impl<'de> Deserialize<'de> for NumberOrName {
     }
 }
 
-/// `^([0-9]{1,5}(h|m|s|ms)){1,4}$`
+impl<const LEAST: i64, const MOST: i64> JsonSchema for Bounded<LEAST, MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Bounded{LEAST}To{MOST}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let format = if MOST > i64::from(i32::MAX) { "int64" } else { "int32" };
+        json_schema!({"type": "integer", "format": format, "minimum": LEAST, "maximum": MOST})
+    }
+}
+
+impl JsonSchema for Span {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Span".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        // Four parts of five digits and `ms`.
+        json_schema!({"type": "string", "maxLength": 28, "pattern": SPAN})
+    }
+}
+
+/// Reads what [`SPAN`] matches.
 fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;

@@ -29,7 +29,7 @@ pub fn all() -> Vec<Scenario> {
         scenario!("retry-reset-h2c", h2c(http2(failing())).policy(ON_RESET), each_failure),
         scenario!(
             "retry-5xx",
-            pair(http1(failing())).policy("retry: {attempts: 3, on: [5xx], backoff: {base: 5ms}}"),
+            pair(http1(failing())).policy("retry: {attempts: 3, when: [5xx], backoff: {base: 5ms}}"),
             each_failure
         ),
         scenario!("retry-off", pair(http1(failing())).policy("retry: {attempts: 0}"), each_failure),
@@ -44,10 +44,10 @@ pub fn all() -> Vec<Scenario> {
     ]
 }
 
-const ON_STATUS: &str = "retry: {attempts: 2, on: [503], backoff: {base: 5ms}}";
-const ON_RESET: &str = "retry: {attempts: 2, on: [reset, refused-stream], backoff: {base: 5ms}}";
-const ON_GRPC: &str = "retry: {attempts: 2, on: [unavailable, resource-exhausted], backoff: {base: 5ms}}";
-const PER_TRY: &str = "retry: {attempts: 2, on: [503, gateway-error], perTryTimeout: 300ms, backoff: {base: 5ms}}";
+const ON_STATUS: &str = "retry: {attempts: 2, when: [503], backoff: {base: 5ms}}";
+const ON_RESET: &str = "retry: {attempts: 2, when: [reset, refused-stream], backoff: {base: 5ms}}";
+const ON_GRPC: &str = "retry: {attempts: 2, when: [unavailable, resource-exhausted], backoff: {base: 5ms}}";
+const PER_TRY: &str = "retry: {attempts: 2, when: [503, gateway-error], perTryTimeout: 300ms, backoff: {base: 5ms}}";
 const ROUTE: &str = "
 - retry: {attempts: 2, codes: [503], backoff: 5ms}
   backendRefs: [{name: $cart, port: 80}]

@@ -1,8 +1,9 @@
 //! `spec.healthCheck` and `spec.outlierEjection` of a TrafficPolicy.
 
-use std::{fmt, ops::Range, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc, time::Duration};
 
 use byrnie_model::policy::{HealthCheck, OutlierEjection, Probe};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use super::retry::positive;
@@ -11,34 +12,57 @@ use crate::{
     objects::scalar::{Bounded, Count, Percent, Span},
 };
 
-#[derive(Clone, Debug, Deserialize)]
+/// The rule that compares the ends of a range counts against the API server's limit with the length of its list.
+const MOST_STATUSES: usize = 8;
+
+/// Checks of endpoints: exactly one of http, grpc and tcp, and how it is done.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct HealthCheckSpec {
+    /// Asks by GET.
     http: Option<HttpProbe>,
+    /// Asks by grpc.health.v1.Health/Check.
     grpc: Option<GrpcProbe>,
+    /// Connects: write tcp: {}
     tcp: Option<TcpProbe>,
+    /// Time between two checks of an endpoint, with 20 % jitter; 60s while nothing was called. Default: 10s
+    #[schemars(extend("default" = "10s"))]
     interval: Option<Span>,
+    /// How long a check may take, up to interval. Default: 1s, or interval where that is shorter
     timeout: Option<Span>,
+    /// Successes in a row until an endpoint is healthy; the first check after the start decides alone. Default: 1
+    #[schemars(extend("default" = 1))]
     healthy_threshold: Option<Bounded<1, 1000>>,
+    /// Failures in a row until an endpoint is unhealthy. Default: 3
+    #[schemars(extend("default" = 3))]
     unhealthy_threshold: Option<Bounded<1, 1000>>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// A check by GET.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct HttpProbe {
+    /// The path that is asked for, which starts with a slash.
+    #[schemars(regex(pattern = "^/"))]
     path: Arc<str>,
+    /// The Host header. Default: the Service's name, NAME.NAMESPACE.svc.CLUSTER-DOMAIN
     host: Option<Arc<str>>,
+    /// Which answers are healthy: statuses from 100 to 599, and ranges of them such as "200-299". Default: 200
     #[serde(default)]
+    #[schemars(length(max = MOST_STATUSES), extend("x-kubernetes-list-type" = "atomic"))]
     expected_statuses: Vec<Statuses>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// A check by grpc.health.v1.Health/Check.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct GrpcProbe {
+    /// The gRPC service that is asked for. Default: the server as a whole
     service: Option<Arc<str>>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// A check by connecting. It has no fields.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TcpProbe {}
 
@@ -46,13 +70,25 @@ struct TcpProbe {}
 #[derive(Clone, Debug)]
 struct Statuses(Range<u16>);
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Endpoints that fail are left out for a while. {} is enough to have that.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct OutlierSpec {
+    /// How many answers of 5xx and failed connections in a row make an endpoint be left out; 0: they are not counted.
+    /// Default: 5
+    #[schemars(extend("default" = 5))]
     consecutive_errors: Option<Count>,
+    /// Time between evaluations, in which endpoints also return. Default: 10s
+    #[schemars(extend("default" = "10s"))]
     interval: Option<Span>,
+    /// How long an endpoint is left out the first time; longer each time after. Default: 30s
+    #[schemars(extend("default" = "30s"))]
     base_ejection_time: Option<Span>,
+    /// The most that are left out at once, in percent of all endpoints; one may always go. Default: 10
+    #[schemars(extend("default" = 10))]
     max_ejection_percent: Option<Percent>,
+    /// From how many failed requests of an interval on, in percent, an endpoint is left out; counted from 2 endpoints
+    /// and 50 requests to each. Not counted where it is left out.
     failure_percent: Option<Percent>,
 }
 
@@ -82,6 +118,7 @@ impl HealthCheckSpec {
         }
         match (&self.http, &self.grpc) {
             (Some(http), _) => {
+                at.key("http").key("expectedStatuses").at_most(http.expected_statuses.len(), MOST_STATUSES);
                 if !http.path.starts_with('/') {
                     at.key("http").key("path").refuse(format!("{:?} does not start with '/'", http.path));
                 }
@@ -144,5 +181,26 @@ impl<'de> Deserialize<'de> for Statuses {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Statuses {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Statuses".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A status, or a range of them with both ends included.",
+            "x-kubernetes-int-or-string": true,
+            "minimum": 100,
+            "maximum": 599,
+            "maxLength": 7,
+            "pattern": "^[1-5][0-9][0-9](-[1-5][0-9][0-9])?$",
+        })
     }
 }

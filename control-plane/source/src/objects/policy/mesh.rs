@@ -2,6 +2,7 @@
 
 use byrnie_identity::TrustDomain;
 use byrnie_model::{MeshConfig, ObjectKind, UnknownOutbound};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Mode;
@@ -10,31 +11,47 @@ use crate::{
     objects::{check, meta::Strict},
 };
 
-/// `spec`
-#[derive(Clone, Debug, Deserialize)]
+/// Settings of the whole mesh. What is left out is the default.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Spec {
+    /// The trust domain of all identities, as in spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/NAME. It stays what it was when
+    /// the mesh began: a change is reported and has no effect. Default: cluster.local
+    #[schemars(length(min = 1, max = 255), regex(pattern = "^[a-z0-9._-]+$"), extend("default" = "cluster.local"))]
     trust_domain: Option<String>,
+    /// The suffix of the names of Services, as the cluster's DNS has it. Default: cluster.local
+    #[schemars(length(max = 253), regex(pattern = check::SUBDOMAIN), extend("default" = "cluster.local"))]
     cluster_domain: Option<String>,
+    /// Calls that leave the mesh.
     outbound: Option<Outbound>,
+    /// Calls that arrive at workloads.
     peer: Option<Peer>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Calls that leave the mesh.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Outbound {
+    /// What happens to calls to addresses that no Service has, of Pods whose traffic is redirected. Default: Passthrough
+    #[schemars(extend("default" = "Passthrough"))]
     unknown: Option<Unknown>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// What happens to calls to addresses that no Service has.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 enum Unknown {
+    /// They are carried as they are.
     Passthrough,
+    /// They are closed.
     Refuse,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Calls that arrive at workloads.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Peer {
+    /// Whether callers must prove who they are, where no PeerPolicy selects the workload. Default: Permissive
+    #[schemars(extend("default" = "Permissive"))]
     mode: Option<Mode>,
 }
 

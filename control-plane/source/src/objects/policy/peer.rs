@@ -1,9 +1,10 @@
 //! PeerPolicy: who may call the workloads of a namespace.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use byrnie_model::{ObjectKind, PeerMode, policy::PeerPolicy};
-use serde::{Deserialize, Deserializer, de};
+use byrnie_model::{ObjectKind, policy::PeerPolicy};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::Mode;
 use crate::{
@@ -14,42 +15,49 @@ use crate::{
     },
 };
 
-/// `spec`
-#[derive(Clone, Debug, Deserialize)]
+/// Whether callers of workloads must prove who they are. The narrowest policy that selects a Pod holds, whole; between
+/// equals the oldest, then the first by name.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Spec {
+    /// Which Pods of the policy's namespace. All of them where it is left out.
     #[serde(default)]
     selector: Selector,
+    /// Whether callers must prove who they are.
     mode: Mode,
+    /// Ports whose mode differs, by their number at the Pod, not at the Service.
     #[serde(default)]
-    ports: Ports,
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["port"]))]
+    ports: Vec<PortMode>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+/// Which Pods.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Selector {
+    /// Labels that a Pod must have, all of them.
     #[serde(default)]
     match_labels: StringMap,
 }
 
-/// `ports`: a map from port to mode, as in Istio, or a list of both.
-#[derive(Clone, Debug, Default)]
-struct Ports(Vec<(u16, Mode)>);
-
-#[derive(Clone, Copy, Deserialize)]
+/// One port.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PortMode {
+    /// The port of the Pod.
     port: Port,
+    /// Whether callers of this port must prove who they are.
     mode: Mode,
 }
 
 /// Reads a PeerPolicy.
 pub(crate) fn read(object: Strict<Spec>, at: Cursor<'_>) -> PeerPolicy {
     let Strict { metadata, spec, .. } = object;
-    let mut ports: BTreeMap<u16, PeerMode> = BTreeMap::new();
-    for (port, mode) in spec.ports.0 {
-        if ports.insert(port, mode.into()).is_some() {
-            at.key("spec").key("ports").refuse(format!("port {port} is there twice"));
+    let (spec_at, mut ports) = (at.key("spec"), BTreeMap::new());
+    let ports_at = spec_at.key("ports");
+    for (index, PortMode { port, mode }) in spec.ports.into_iter().enumerate() {
+        if ports.insert(port.number(), mode.into()).is_some() {
+            ports_at.index(index).key("port").refuse(format!("{} is there twice", port.number()));
         }
     }
     PeerPolicy {
@@ -59,39 +67,5 @@ pub(crate) fn read(object: Strict<Spec>, at: Cursor<'_>) -> PeerPolicy {
         selector: spec.selector.match_labels,
         mode: spec.mode.into(),
         ports,
-    }
-}
-
-impl<'de> Deserialize<'de> for Ports {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Ports;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("modes by port as in {\"8080\": Strict}, or a list of {port, mode}")
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Ports, A::Error> {
-                let mut ports = Vec::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    let port = key.parse().ok().filter(|port| *port > 0);
-                    let port = port.ok_or_else(|| {
-                        de::Error::invalid_value(de::Unexpected::Str(&key), &"a port from 1 to 65535")
-                    })?;
-                    ports.push((port, map.next_value()?));
-                }
-                Ok(Ports(ports))
-            }
-
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Ports, A::Error> {
-                let mut ports = Vec::new();
-                while let Some(PortMode { port, mode }) = list.next_element()? {
-                    ports.push((port.number(), mode));
-                }
-                Ok(Ports(ports))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
     }
 }

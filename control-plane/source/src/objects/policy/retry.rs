@@ -1,8 +1,9 @@
 //! `spec.retry` of a TrafficPolicy.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use byrnie_model::policy::{Backoff, Retry, RetryOn};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::{
@@ -26,20 +27,33 @@ const HTTP_WORDS: [&str; 9] = [
 /// Words of Envoy's `retry_grpc_on` (x-envoy-retry-grpc-on).
 const GRPC_WORDS: [&str; 5] = ["cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"];
 
-#[derive(Clone, Debug, Deserialize)]
+/// What is tried again, how often, and when.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RetrySpec {
+    /// Tries after the first; 0 turns retries off. Default: 2
+    #[schemars(extend("default" = 2))]
     attempts: Option<Bounded<0, 100>>,
+    /// What is tried again, in place of the default, which is connect-failure, refused-stream and reset-before-request:
+    /// failures of which the application has seen nothing. A status from 400 to 599, or one of 5xx, gateway-error,
+    /// reset, reset-before-request, connect-failure, envoy-ratelimited, retriable-4xx, refused-stream,
+    /// http3-post-connect-failure, and for gRPC cancelled, deadline-exceeded, internal, resource-exhausted, unavailable.
     #[serde(default)]
-    on: Vec<On>,
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    when: Vec<On>,
+    /// The longest that each try may take. Without it only the whole call is limited.
     per_try_timeout: Option<Span>,
+    /// Pauses between tries.
     backoff: Option<BackoffSpec>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Pauses between tries, which double each time, with jitter.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BackoffSpec {
+    /// The first pause. Without any backoff it is 25ms.
     base: Span,
+    /// The longest pause, not shorter than base. Default: 10 times base
     max: Option<Span>,
 }
 
@@ -48,10 +62,10 @@ struct On(RetryOn);
 
 impl RetrySpec {
     pub(super) fn read(&self, at: Cursor<'_>) -> Retry {
-        let on_at = at.key("on");
-        for (index, On(on)) in self.on.iter().enumerate() {
-            if self.on[..index].iter().any(|On(earlier)| earlier == on) {
-                on_at.index(index).refuse("is there twice");
+        let when_at = at.key("when");
+        for (index, On(on)) in self.when.iter().enumerate() {
+            if self.when[..index].iter().any(|On(earlier)| earlier == on) {
+                when_at.index(index).refuse("is there twice");
             }
         }
         let backoff = self.backoff.map(|backoff| {
@@ -65,7 +79,7 @@ impl RetrySpec {
         Retry {
             // Two, as without any object.
             attempts: self.attempts.map_or(2, u32::from),
-            on: self.on.iter().map(|On(on)| on.clone()).collect(),
+            on: self.when.iter().map(|On(on)| on.clone()).collect(),
             per_try_timeout: self.per_try_timeout.map(|span| positive(span, at.key("perTryTimeout"))),
             backoff,
         }
@@ -117,5 +131,26 @@ impl<'de> Deserialize<'de> for On {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for On {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RetryOn".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let words: Vec<_> = HTTP_WORDS.iter().chain(&GRPC_WORDS).copied().collect();
+        json_schema!({
+            "description": "A status, or a word of Envoy's retry_on or retry_grpc_on.",
+            "x-kubernetes-int-or-string": true,
+            "minimum": 400,
+            "maximum": 599,
+            "pattern": format!("^([45][0-9][0-9]|{})$", words.join("|")),
+        })
     }
 }

@@ -55,7 +55,7 @@ fn what_a_policy_does_not_say_is_left_to_the_defaults() {
 fn every_field_of_a_traffic_policy_is_read() {
     let policy = traffic(json!({
         "balancer": {"type": "LeastRequest", "choices": 3},
-        "retry": {"attempts": 0, "on": ["5xx", "unavailable", 503, "429"], "perTryTimeout": "250ms",
+        "retry": {"attempts": 0, "when": ["5xx", "unavailable", 503, "429"], "perTryTimeout": "250ms",
                   "backoff": {"base": "10ms", "max": "1s"}},
         "connectTimeout": "2s",
         "healthCheck": {"http": {"path": "/ok", "host": "h", "expectedStatuses": [204, "200-299"]},
@@ -130,14 +130,11 @@ fn short_checks_have_a_short_timeout() {
 }
 
 #[test]
-fn modes_of_ports_are_a_map_or_a_list() {
-    let map =
-        peer(json!({"mode": "Permissive", "selector": {"matchLabels": {"app": "cart"}}, "ports": {"8080": "Strict"}}));
-    let list = peer(json!({"mode": "Permissive", "selector": {"matchLabels": {"app": "cart"}},
-                           "ports": [{"port": 8080, "mode": "Strict"}]}));
-    assert_eq!(map, list);
-    assert_eq!(map.ports.get(&8080), Some(&PeerMode::Strict));
-    assert_eq!((map.mode, map.selector.len()), (PeerMode::Permissive, 1));
+fn ports_have_modes_of_their_own() {
+    let policy = peer(json!({"mode": "Permissive", "selector": {"matchLabels": {"app": "cart"}},
+                             "ports": [{"port": 8080, "mode": "Strict"}]}));
+    assert_eq!(policy.ports.get(&8080), Some(&PeerMode::Strict));
+    assert_eq!((policy.mode, policy.selector.len()), (PeerMode::Permissive, 1));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use byrnie_model::{
     ObjectKind, ServiceName,
     policy::{Balancer, HashKey, Limits, RetryBudget, SlowStart, TrafficPolicy},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
@@ -25,89 +26,144 @@ use crate::{
 const LARGEST_TABLE: i64 = 5_000_011;
 const LARGEST_RING: i64 = 8_388_608;
 
-/// `spec`
-#[derive(Clone, Debug, Deserialize)]
+/// How callers in the mesh balance, check, limit and retry calls to one Service. It holds for every port of the Service,
+/// in the sidecars of all its callers; numbers are for each sidecar. Of several policies for one Service the oldest wins,
+/// whole, then the first by name.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Spec {
+    /// The Service, of the policy's own namespace.
     target_ref: TargetRef,
+    /// How an endpoint is chosen. Default: LeastRequest of 2
     balancer: Option<BalancerSpec>,
+    /// What is tried again. Default: 2 more tries of what the application has not seen
     retry: Option<RetrySpec>,
+    /// How long an attempt to connect may take. Default: 5s
     connect_timeout: Option<Span>,
+    /// Asks endpoints of every port whether they are well; one that is not gets no calls. Default: nobody asks
     health_check: Option<HealthCheckSpec>,
+    /// Leaves endpoints out that fail, by the answers to calls. {} is enough. Default: none is left out
     outlier_ejection: Option<OutlierSpec>,
+    /// Bounds of what a sidecar has under way; what exceeds them is answered with 503 at once. Default: no bounds
     #[serde(default)]
     limits: LimitsSpec,
+    /// How many retries there may be beside other requests. Default: 20 percent, and 3 in any case
     retry_budget: Option<RetryBudgetSpec>,
+    /// Gives new endpoints their share little by little; with balancer RoundRobin or LeastRequest. Default: at once
     slow_start: Option<SlowStartSpec>,
+    /// Share of healthy endpoints, in percent, below which health is ignored; 0: never. Default: 50 with healthCheck or
+    /// outlierEjection, else 0
     panic_threshold: Option<Percent>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// The Service that is spoken of.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TargetRef {
+    /// The group of Services, which is the core group: empty.
     #[serde(default)]
+    #[schemars(extend("enum" = [""]))]
     group: String,
+    /// Service
     #[serde(default = "service")]
+    #[schemars(extend("enum" = ["Service"]))]
     kind: String,
+    /// The Service's name.
+    #[schemars(length(max = 63), regex(pattern = check::LABEL))]
     name: Arc<str>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// How an endpoint is chosen.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct BalancerSpec {
+    /// The way.
     #[serde(rename = "type")]
     kind: BalancerKind,
+    /// How many endpoints are compared; with LeastRequest. Default: 2
     choices: Option<Bounded<2, 100>>,
+    /// What is hashed; needed with RingHash and Maglev, and with no other type.
     hash_key: Option<HashKeySpec>,
+    /// The least size of the ring; with RingHash. Default: 1024
     minimum_ring_size: Option<Bounded<1, LARGEST_RING>>,
+    /// The size of the table, a prime; with Maglev. Default: 65537
     table_size: Option<Bounded<2, LARGEST_TABLE>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 enum BalancerKind {
+    /// In turn.
     RoundRobin,
+    /// By chance.
     Random,
+    /// The least busy of a few that are chosen by chance.
     LeastRequest,
+    /// By hash, on a ring (Ketama).
     RingHash,
+    /// By hash, in a table (Maglev).
     Maglev,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// What is hashed: exactly one of header, cookie and source. Requests with the same value go to the same endpoint.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct HashKeySpec {
+    /// A request header, by its name.
+    #[schemars(length(max = 256), regex(pattern = check::HEADER))]
     header: Option<Arc<str>>,
+    /// A cookie.
     cookie: Option<CookieSpec>,
+    /// true: the caller's address as its sidecar sees it, so that each caller keeps to one endpoint.
     source: Option<bool>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+/// A cookie.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CookieSpec {
+    /// Its name.
+    #[schemars(length(max = 256), regex(pattern = check::HEADER))]
     name: Arc<str>,
+    /// The sidecar makes the cookie where a request has none, to live so long; 0s: for the session. Default: none is made
     ttl: Option<Span>,
+    /// The path of a cookie that is made.
     path: Option<Arc<str>>,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+/// Bounds of what a sidecar has under way.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct LimitsSpec {
+    /// Connections to the Service.
     connections: Option<Count>,
+    /// Requests that wait for a connection.
     pending: Option<Count>,
+    /// Requests that are under way.
     requests: Option<Count>,
+    /// Retries that are under way; without effect beside retryBudget.
     retries: Option<Count>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// How many retries there may be beside other requests.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RetryBudgetSpec {
+    /// Retries in percent of the requests that are under way. Default: 20
+    #[schemars(extend("default" = 20))]
     percent: Option<Percent>,
+    /// Retries at once that are allowed in any case. Default: 3
+    #[schemars(extend("default" = 3))]
     minimum: Option<Count>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// New endpoints get their share little by little.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SlowStartSpec {
+    /// How long it takes until the share is whole.
     window: Span,
+    /// The share at the start, in percent. Default: 10
+    #[schemars(extend("default" = 10))]
     minimum_percent: Option<Percent>,
 }
 
