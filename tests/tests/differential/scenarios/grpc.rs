@@ -21,6 +21,8 @@ pub fn all() -> Vec<Scenario> {
         scenario!("grpc-bidi", Plan::new().app("cart", "grpc", http2(shop)), both_ways),
         scenario!("grpc-cancel", Plan::new().app("cart", "grpc", http2(shop)), cancelled),
         scenario!("grpc-timeout", Plan::new().app("cart", "grpc", http2(shop)), with_timeout),
+        scenario!("grpc-timeout-not-one", Plan::new().app("cart", "grpc", http2(shop)), with_no_timeout),
+        scenario!("grpc-timeout-types", Plan::new().app("cart", "grpc", http2(shop)), with_timeout_of_others),
         scenario!("grpc-timeout-unfinished", Plan::new().app("cart", "grpc", http2(shop)), unfinished),
         scenario!("grpc-timeout-and-others", limited(), with_others),
         scenario!("grpc-no-route", no_route(), one_call),
@@ -98,23 +100,33 @@ async fn cancelled(stage: Arc<Stage>) -> Result<()> {
 }
 
 async fn with_timeout(stage: Arc<Stage>) -> Result<()> {
-    let silent = |value: &str| {
-        let ask = Ask::grpc("/shop.Cart/Silent", &[b"ping"]).header("grpc-timeout", value);
-        ask.called(&format!("grpc-timeout {value}"))
-    };
-    for value in ["300m", "299001u", "99000001n", "+300m", "0000000300m", "300 m"] {
-        stage.ask_timed(silent(value), 95..=4000).await;
+    for value in ["900m", "899001u", "+900m", "0000000900m", "900 m"] {
+        stage.ask_timed(silent(value), 890..=4000).await;
     }
+    for (path, value) in [("/shop.Cart/Hang", "900m"), ("/shop.Cart/Unary", "5S")] {
+        stage.ask(Ask::grpc(path, &[b"ping"]).header("grpc-timeout", value)).await;
+    }
+    Ok(())
+}
+
+fn silent(value: &str) -> Ask {
+    let ask = Ask::grpc("/shop.Cart/Silent", &[b"ping"]).header("grpc-timeout", value);
+    ask.called(&format!("grpc-timeout {value}"))
+}
+
+/// Values that are long, or none.
+async fn with_no_timeout(stage: Arc<Stage>) -> Result<()> {
     for value in ["5S", "5M", "5H", "never", "300", "300mm", "-300m", "0.3S", "300000000n"] {
-        stage.ask(silent(value).patience(Duration::from_millis(600))).await;
+        stage.ask(silent(value).patience(Duration::from_millis(900))).await;
     }
-    for path in ["/shop.Cart/Hang", "/shop.Cart/Unary"] {
-        stage.ask(Ask::grpc(path, &[b"ping"]).header("grpc-timeout", "300m")).await;
-    }
+    Ok(())
+}
+
+async fn with_timeout_of_others(stage: Arc<Stage>) -> Result<()> {
     for kind in ["application/grpc+proto", "application/grpc; charset=utf-8", "application/grpc-web", "text/plain"] {
         for ask in [Ask::post("/shop.Cart/Silent", "ping"), Ask::post("/shop.Cart/Silent", "ping").http2()] {
             let label = format!("{kind} {:?}", ask.version);
-            stage.ask(ask.header("content-type", kind).header("grpc-timeout", "299001u").called(&label)).await;
+            stage.ask(ask.header("content-type", kind).header("grpc-timeout", "899001u").called(&label)).await;
         }
     }
     Ok(())
@@ -128,7 +140,7 @@ async fn unfinished(stage: Arc<Stage>) -> Result<()> {
         ("/shop.Cart/Silent", "application/grpc"),
         ("/shop.Cart/Silent", "text/plain"),
     ] {
-        let ask = Ask::post(path, "").http2().header("content-type", kind).header("grpc-timeout", "300m");
+        let ask = Ask::post(path, "").http2().header("content-type", kind).header("grpc-timeout", "900m");
         let mut answer = Answer::default();
         let mut call = connection.call(&ask, None, &mut answer).await.map_err(|end| anyhow!("{end}"))?;
         call.send.send_data(grpc(b"ping"), false)?;
@@ -143,10 +155,10 @@ fn limited() -> Plan {
     Plan::new().app("cart", "grpc", http2(shop)).route(
         "
 - matches: [{path: {type: PathPrefix, value: /shop.Short}}]
-  timeouts: {request: 300ms}
+  timeouts: {request: 900ms}
   backendRefs: [{name: $cart, port: 80}]
 - matches: [{path: {type: PathPrefix, value: /shop.Tries}}]
-  timeouts: {request: 10s, backendRequest: 300ms}
+  timeouts: {request: 10s, backendRequest: 900ms}
   retry: {attempts: 5, codes: [504], backoff: 10ms}
   backendRefs: [{name: $cart, port: 80}]
 - timeouts: {request: 10s}
@@ -156,9 +168,10 @@ fn limited() -> Plan {
 }
 
 async fn with_others(stage: Arc<Stage>) -> Result<()> {
-    for (path, value) in [("/shop.Short/Silent", "5S"), ("/shop.Cart/Silent", "300m"), ("/shop.Tries/Silent", "500m")] {
+    for (path, value) in [("/shop.Short/Silent", "5S"), ("/shop.Cart/Silent", "900m"), ("/shop.Tries/Silent", "1500m")]
+    {
         let ask = Ask::grpc(path, &[b"ping"]).header("grpc-timeout", value);
-        stage.ask_timed(ask, 295..=4000).await;
+        stage.ask_timed(ask, 890..=4000).await;
     }
     Ok(())
 }
