@@ -1,4 +1,5 @@
 //! Against a real API server. The modules share one, but for those that kill it.
 
+mod crds;
 mod harness;
 mod source;
