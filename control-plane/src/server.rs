@@ -12,7 +12,7 @@ use byrnie_identity::TrustDomain;
 use byrnie_model::Update;
 use byrnie_runtime::{
     admin::{self, Limits, Readiness, Routes},
-    listen,
+    heap, listen,
     metrics::Metrics,
     shutdown::{Drain, Signals},
 };
@@ -118,6 +118,8 @@ impl ControlPlane {
         );
         drop(drain.spawn(pipeline.follow(self.source, drain.watch())));
         until_draining(&drain, loads.keep());
+        // The first list of a large cluster passes through much more memory than what is kept of it.
+        until_draining(&drain, heap::keep());
         let xds_task = services.serve(self.xds, &drain)?;
         loaded.open();
 

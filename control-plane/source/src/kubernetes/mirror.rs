@@ -164,6 +164,14 @@ impl Mirror {
             findings
                 .extend(held.told.iter().flat_map(|(object, told)| told.iter().map(|fault| of_fault(object, fault))));
         }
+        findings.extend(self.failures(now));
+        findings.sort_unstable();
+        findings
+    }
+
+    /// Failures that have lasted. That nobody answers is one, however many watches it concerns.
+    fn failures(&mut self, now: Instant) -> Vec<Finding> {
+        let mut refused: BTreeMap<Arc<str>, Vec<&str>> = BTreeMap::new();
         let mut unreachable: Option<(Instant, Arc<str>)> = None;
         for (kind, held) in &mut self.kinds {
             let Some(failing) = held.failing.as_mut().filter(|failing| now >= failing.since + PATIENCE) else {
@@ -171,15 +179,14 @@ impl Mirror {
             };
             failing.is_told = true;
             if !failing.is_unreachable {
-                let what = format!("{kind} objects cannot be watched: {}", failing.text);
-                findings.push(of_server(what));
+                refused.entry(failing.text.clone()).or_default().push(kind.as_str());
             } else if unreachable.as_ref().is_none_or(|(since, _)| failing.since < *since) {
                 unreachable = Some((failing.since, failing.text.clone()));
             }
         }
-        findings.extend(unreachable.map(|(_, text)| of_server(format!("the API server does not answer: {text}"))));
-        findings.sort_unstable();
-        findings
+        let refused = refused.into_iter().map(|(why, kinds)| format!("no watch of {}: {why}", kinds.join(", ")));
+        let unreachable = unreachable.map(|(_, why)| format!("the API server does not answer: {why}"));
+        refused.chain(unreachable).map(of_server).collect()
     }
 }
 

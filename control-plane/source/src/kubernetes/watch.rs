@@ -27,8 +27,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// The server ends a watch after so many seconds, spread so that not all come back at once.
 const WATCH_SECONDS: std::ops::Range<u64> = 240..300;
 
-/// A stream that the server should have ended so long ago is dead.
-const DEAD_AFTER: Duration = Duration::from_secs(15);
+/// A stream that is silent for so long may be dead: where nothing changes there is a bookmark about once a minute.
+const LONGEST_SILENCE: Duration = Duration::from_secs(150);
 
 /// A stream that ends sooner without a word is no use of the server's.
 const SHORTEST_STREAM: Duration = Duration::from_secs(1);
@@ -144,9 +144,8 @@ impl<R: Reader> Watch<R> {
         let elements = answer(self.client.request_events::<Document>(request)).await?;
         let mut elements = std::pin::pin!(elements);
         self.reader.take(self.follow.opened()).await?;
-        let limit = Duration::from_secs(seconds) + DEAD_AFTER;
         let mut is_silent = true;
-        while let Ok(Some(element)) = timeout(limit, unlogged(elements.next())).await {
+        while let Ok(Some(element)) = timeout(LONGEST_SILENCE, unlogged(elements.next())).await {
             if let Some(event) = self.follow.take(element?)? {
                 self.reader.take(event).await?;
             }

@@ -162,10 +162,7 @@ fn a_kind_that_may_not_be_watched_is_told_by_its_name() {
     subject.fail(ROUTES, Failure::Refused("httproutes is forbidden".to_owned()));
     subject.now += PATIENCE;
     let (_, findings) = subject.batch().unwrap();
-    assert_eq!(
-        findings,
-        ["HTTPRoute objects cannot be watched: httproutes is forbidden; what was known last stays in force"]
-    );
+    assert_eq!(findings, ["no watch of HTTPRoute: httproutes is forbidden; what was known last stays in force"]);
 }
 
 #[test]
