@@ -2,7 +2,7 @@
 //! the reading in [`objects`](crate::objects) enforces; a message says what is accepted.
 //!
 //! An API server refuses a definition whose rules might cost too much, by the longest texts and lists that the schema
-//! allows. They keep to functions and fields that Kubernetes 1.28 has.
+//! allows. They keep to what Kubernetes 1.29 has, of which the chart speaks.
 
 use serde_json::{Value, json};
 
@@ -126,7 +126,7 @@ const RULES: [Rule; 13] = [
 ];
 
 /// Durations that must be longer than nothing.
-pub const POSITIVE: [&str; 8] = [
+const POSITIVE: [&str; 8] = [
     "spec.connectTimeout",
     "spec.retry.perTryTimeout",
     "spec.retry.backoff.base",
