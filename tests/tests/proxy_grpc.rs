@@ -130,8 +130,14 @@ async fn clients_of_go_and_core_pass_with_a_server_of_core() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cases_pass_where_one_sidecar_is_an_envoy() -> Result<()> {
-    let cases =
-        ["large_unary", "ping_pong", "custom_metadata", "special_status_message", "cancel_after_first_response"];
+    let cases = [
+        "large_unary",
+        "ping_pong",
+        "custom_metadata",
+        "special_status_message",
+        "cancel_after_first_response",
+        "timeout_on_sleeping_server",
+    ];
     for sidecars in [[Micro, Envoy], [Envoy, Micro]] {
         let mut stage = Stage::set(sidecars, Go).await?;
         stage.pass(Go, &cases).await.with_context(|| format!("{sidecars:?}"))?;
