@@ -52,14 +52,10 @@ fn slow(head: &Head, _: usize) -> Script {
         "in-time" => answer(200, "just so").after(Duration::from_millis(50)),
         "drops" => Script::head(200)
             .data("1")
-            .pause(Duration::from_millis(350))
+            .pause(Duration::from_millis(300))
             .data("2")
-            .pause(Duration::from_millis(350))
-            .data("3")
-            .pause(Duration::from_millis(350))
-            .data("4")
-            .pause(Duration::from_millis(350))
-            .data("5"),
+            .pause(Duration::from_millis(1500))
+            .data("3"),
         _ => answer(200, "at once"),
     }
 }
