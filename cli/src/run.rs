@@ -54,7 +54,7 @@ struct Source {
 pub async fn run(args: Args) -> Result<()> {
     logs::init(args.log_format, None)?;
     let settings = Settings {
-        source: args.source.settings(),
+        source: args.source.settings(args.state.is_named()),
         state: args.state.path()?,
         xds_address: args.xds_address,
         admin_address: args.admin_address,
@@ -65,10 +65,14 @@ pub async fn run(args: Args) -> Result<()> {
 }
 
 impl Source {
-    fn settings(self) -> SourceSettings {
+    /// Join tokens are accepted beside an API server's where the directory of their key was named.
+    fn settings(self, join_tokens: bool) -> SourceSettings {
         match self.config {
             Some(directory) => SourceSettings::Directory(directory),
-            None => SourceSettings::Kubernetes(Access { kubeconfig: self.kubeconfig, context: self.context }),
+            None => {
+                let access = Access { kubeconfig: self.kubeconfig, context: self.context };
+                SourceSettings::Kubernetes { access, join_tokens }
+            }
         }
     }
 }

@@ -13,6 +13,11 @@ pub struct StateDirectory {
 }
 
 impl StateDirectory {
+    /// Whether a directory was named.
+    pub fn is_named(&self) -> bool {
+        self.state.is_some()
+    }
+
     /// The directory that was named, or the one under the user's state home (XDG Base Directory Specification).
     pub fn path(&self) -> Result<PathBuf> {
         if let Some(path) = &self.state {

@@ -3,71 +3,173 @@
 use std::sync::Arc;
 
 use byrnie_ads::{Admission, Caller, Gate};
-use byrnie_ca::{Authority, Clock, bearer};
+use byrnie_ca::{Authenticate, Authority, Clock, TOKEN_AUDIENCE, TokenError, bearer};
 use byrnie_identity::Account;
-use byrnie_model::WorkloadName;
-use tonic::{Status, metadata::MetadataMap};
+use byrnie_model::{Workload, WorkloadName, World};
+use byrnie_source::{ReviewError, Reviewed};
+use tonic::{Extensions, Status, async_trait, metadata::MetadataMap};
+use tracing::{debug, warn};
 
-use crate::current::Current;
+use crate::{current::Current, reviews::Reviews};
 
-/// Decides by join token and Pod.
+/// Decides by token and Pod.
 #[derive(Clone)]
 pub struct TokenGate {
     current: Current,
     authority: Arc<Authority>,
     clock: Clock,
+    accepted: Accepted,
     /// Whether discovery needs no token: true on a loopback address.
     open: bool,
 }
 
+/// Which tokens prove a workload.
+#[derive(Clone)]
+pub enum Accepted {
+    /// Join tokens, signed by the key of the state directory.
+    Join,
+    /// Tokens of ServiceAccounts that are bound to a Pod, by the word of an API server.
+    Bound {
+        /// Who asks it.
+        reviews: Arc<Reviews>,
+        /// Whether join tokens are accepted beside them.
+        join: bool,
+    },
+}
+
+/// Whom a token speaks for.
+struct Proven {
+    workload: WorkloadName,
+    /// What a bound token says of the Pod; a join token says nothing.
+    bound: Option<Arc<Reviewed>>,
+}
+
 impl TokenGate {
     /// A gate over the Pods in force. `open` lets callers without a token discover, but never see secrets.
-    pub fn new(current: Current, authority: Arc<Authority>, clock: Clock, open: bool) -> Self {
-        Self { current, authority, clock, open }
-    }
-
-    /// The account of the Pod that the call's token speaks for.
-    #[allow(clippy::result_large_err, reason = "tonic's own type")]
-    pub fn account(&self, metadata: &MetadataMap) -> Result<Account, Status> {
-        self.account_of(&self.proven(metadata)?)
+    pub fn new(current: Current, authority: Arc<Authority>, clock: Clock, accepted: Accepted, open: bool) -> Self {
+        Self { current, authority, clock, accepted, open }
     }
 
     /// The workload that the token names.
-    #[allow(clippy::result_large_err, reason = "tonic's own type")]
-    fn proven(&self, metadata: &MetadataMap) -> Result<WorkloadName, Status> {
+    async fn proven(&self, metadata: &MetadataMap) -> Result<Proven, Status> {
         let token = bearer(metadata)?;
-        let verified = self.authority.tokens().verify(token, (self.clock)());
-        let subject = verified.map_err(|error| Status::unauthenticated(format!("the token is refused: {error}")))?;
-        Ok(WorkloadName::new(subject.namespace(), subject.pod()))
+        match &self.accepted {
+            Accepted::Join => self.joined(token).map_err(|error| refused(&error)),
+            Accepted::Bound { reviews, join } => match join.then(|| self.joined(token)) {
+                Some(Ok(proven)) => Ok(proven),
+                Some(Err(error)) if !is_of_others(&error) => Err(refused(&error)),
+                _ => bound(reviews, token).await,
+            },
+        }
     }
 
+    /// The workload that a join token names.
+    fn joined(&self, token: &str) -> Result<Proven, TokenError> {
+        let subject = self.authority.tokens().verify(token, (self.clock)())?;
+        Ok(Proven { workload: WorkloadName::new(subject.namespace(), subject.pod()), bound: None })
+    }
+
+    /// The account of the Pod that was proven, which must be just the one that is there.
     #[allow(clippy::result_large_err, reason = "tonic's own type")]
-    fn account_of(&self, workload: &WorkloadName) -> Result<Account, Status> {
+    fn account_of(&self, proven: &Proven) -> Result<Account, Status> {
         let current = self.current.load();
-        let known = current.world.workload(workload);
-        known.map(|workload| workload.account.clone()).ok_or_else(|| {
-            Status::not_found(format!(
-                "node.id names the Pod {workload}, which is not there: apply it first, or correct node.id"
-            ))
-        })
+        let workload = known(&current.world, &proven.workload)?;
+        if let Some(reviewed) = &proven.bound {
+            check(reviewed, workload).map_err(Status::permission_denied)?;
+        }
+        Ok(workload.account.clone())
+    }
+
+    /// What opens the secrets of a Pod.
+    fn key_of(&self, workload: &WorkloadName) -> String {
+        match self.accepted {
+            Accepted::Join => format!("a token (`byrnie token --workload {workload}`)"),
+            Accepted::Bound { .. } => format!("a ServiceAccount token of the audience {TOKEN_AUDIENCE:?}"),
+        }
     }
 }
 
+#[async_trait]
 impl Gate for TokenGate {
-    fn admit(&self, caller: &Caller<'_>) -> Result<Admission, Status> {
+    async fn admit(&self, caller: &Caller<'_>) -> Result<Admission, Status> {
         let claimed = &caller.client.workload;
-        match self.proven(caller.metadata) {
-            Ok(proven) if proven == *claimed => Ok(Admission { secrets: Ok(self.account_of(claimed)?) }),
-            Ok(proven) => Err(Status::permission_denied(format!(
-                "the token speaks for {proven}, node.id for {claimed}: both must name the same Pod"
+        match self.proven(caller.metadata).await {
+            Ok(proven) if proven.workload == *claimed => Ok(Admission { secrets: Ok(self.account_of(&proven)?) }),
+            Ok(Proven { workload, .. }) => Err(Status::permission_denied(format!(
+                "the token speaks for {workload}, node.id for {claimed}: both must name the same Pod"
             ))),
             Err(refused) if self.open && is_absent(caller.metadata) => {
-                self.account_of(claimed)?;
-                let why = format!("secrets need a token (`byrnie token --workload {claimed}`): {}", refused.message());
+                known(&self.current.load().world, claimed)?;
+                let why = format!("secrets need {}: {}", self.key_of(claimed), refused.message());
                 Ok(Admission { secrets: Err(why.into()) })
             }
             Err(refused) => Err(refused),
         }
+    }
+}
+
+#[async_trait]
+impl Authenticate for TokenGate {
+    /// The account of the Pod that the call's token speaks for.
+    async fn authenticate(&self, metadata: &MetadataMap, _: &Extensions) -> Result<Account, Status> {
+        self.account_of(&self.proven(metadata).await?)
+    }
+}
+
+#[allow(clippy::result_large_err, reason = "tonic's own type")]
+fn known<'a>(world: &'a World, workload: &WorkloadName) -> Result<&'a Workload, Status> {
+    world.workload(workload).map(|workload| &**workload).ok_or_else(|| {
+        Status::not_found(format!(
+            "node.id names the Pod {workload}, which is not there: apply it first, or correct node.id"
+        ))
+    })
+}
+
+/// Whether a bound token is of the Pod that is there. Its node needs no look: a Pod stays on one for life.
+fn check(reviewed: &Reviewed, workload: &Workload) -> Result<(), String> {
+    let Workload { name, account, uid, .. } = workload;
+    if account.name() != &*reviewed.account {
+        let Reviewed { namespace, account: other, .. } = reviewed;
+        return Err(format!(
+            "the token is of the ServiceAccount {namespace}/{other}, the Pod {name} runs as {account}"
+        ));
+    }
+    match uid {
+        Some(uid) if *uid != reviewed.pod_uid => Err(format!(
+            "the token is of a Pod {name} with the uid {}, the one that is there has {uid}",
+            reviewed.pod_uid
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The workload that a bound token names.
+async fn bound(reviews: &Reviews, token: &str) -> Result<Proven, Status> {
+    let reviewed = reviews.review(token).await.map_err(unproven)?;
+    let workload = WorkloadName::new(reviewed.namespace.clone(), reviewed.pod.clone());
+    debug!(%workload, node = reviewed.node.as_deref(), "a bound token was shown");
+    Ok(Proven { workload, bound: Some(reviewed) })
+}
+
+/// Whether the fault of a token is that somebody else made it.
+fn is_of_others(error: &TokenError) -> bool {
+    matches!(error, TokenError::NotAToken | TokenError::TooLong(_) | TokenError::Algorithm | TokenError::Signature)
+}
+
+fn refused(error: &TokenError) -> Status {
+    Status::unauthenticated(format!("the token is refused: {error}"))
+}
+
+fn unproven(error: ReviewError) -> Status {
+    match error {
+        ReviewError::Unavailable(_) => {
+            warn!(%error, "a token cannot be reviewed");
+            Status::unavailable("the token cannot be reviewed now: the log of the control plane says why")
+        }
+        error => Status::unauthenticated(format!(
+            "the token is refused: {error}; a ServiceAccount token of the audience {TOKEN_AUDIENCE:?} that is bound to \
+             the Pod is accepted"
+        )),
     }
 }
 
@@ -77,84 +179,4 @@ fn is_absent(metadata: &MetadataMap) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::{Duration, SystemTime};
-
-    use byrnie_ca::State as CaState;
-    use byrnie_identity::TrustDomain;
-    use byrnie_model::{Capture, ObjectKind, Origin, Update, Workload, World};
-    use byrnie_snapshot::{Client, Dialect};
-    use tonic::Code;
-
-    use super::*;
-    use crate::current::State;
-
-    fn gate(open: bool) -> (tempfile::TempDir, TokenGate) {
-        let folder = tempfile::tempdir().unwrap();
-        let state = CaState::open(folder.path(), &TrustDomain::default(), SystemTime::now()).unwrap();
-        let name = WorkloadName::new("shop", "cart-1");
-        let workload = Workload {
-            name: name.clone(),
-            origin: Origin::of(ObjectKind::Pod, "shop", "cart-1"),
-            account: Account::new("shop", "cart"),
-            labels: Default::default(),
-            ips: Vec::new(),
-            zone: None,
-            capture: Capture::Redirected,
-            served: Vec::new(),
-        };
-        let (world, _) = World::default().apply([Update::Workload(name, Some(Arc::new(workload)))]);
-        let current = Current::default();
-        current.store(State { world, ..State::default() });
-        let gate = TokenGate::new(current, Arc::new(Authority::new(state)), Arc::new(SystemTime::now), open);
-        (folder, gate)
-    }
-
-    fn ask(gate: &TokenGate, pod: &str, token: Option<&str>) -> Result<Admission, Status> {
-        let mut metadata = MetadataMap::new();
-        if let Some(token) = token {
-            metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
-        }
-        let client = Client { workload: WorkloadName::new("shop", pod), dialect: Dialect::Envoy };
-        gate.admit(&Caller { metadata: &metadata, extensions: &Default::default(), peer: None, client: &client })
-    }
-
-    fn token(gate: &TokenGate, pod: &str) -> String {
-        let subject = format!("shop/{pod}").parse().unwrap();
-        let minted = gate.authority.tokens().mint(&subject, Duration::from_secs(60), SystemTime::now()).unwrap();
-        minted.as_str().to_owned()
-    }
-
-    #[test]
-    fn a_token_opens_the_secrets_of_its_own_pod_and_of_no_other() {
-        let (_folder, gate) = gate(true);
-        let admission = ask(&gate, "cart-1", Some(&token(&gate, "cart-1"))).unwrap();
-        assert_eq!(admission.secrets.unwrap(), Account::new("shop", "cart"));
-        let refused = ask(&gate, "cart-1", Some(&token(&gate, "other"))).unwrap_err();
-        assert_eq!(refused.code(), Code::PermissionDenied);
-        assert!(refused.message().contains("shop/other") && refused.message().contains("shop/cart-1"));
-    }
-
-    #[test]
-    fn without_a_token_an_open_gate_lets_discover_but_shows_no_secret() {
-        let (_folder, open) = gate(true);
-        assert!(
-            ask(&open, "cart-1", None).unwrap().secrets.unwrap_err().contains("byrnie token --workload shop/cart-1")
-        );
-        let (_folder, closed) = gate(false);
-        assert_eq!(ask(&closed, "cart-1", None).unwrap_err().code(), Code::Unauthenticated);
-    }
-
-    #[test]
-    fn a_bad_token_is_never_taken_for_none() {
-        let (_folder, gate) = gate(true);
-        assert_eq!(ask(&gate, "cart-1", Some("nonsense")).unwrap_err().code(), Code::Unauthenticated);
-    }
-
-    #[test]
-    fn a_pod_that_is_not_there_is_not_found() {
-        let (_folder, gate) = gate(true);
-        assert_eq!(ask(&gate, "ghost", None).unwrap_err().code(), Code::NotFound);
-        assert_eq!(ask(&gate, "ghost", Some(&token(&gate, "ghost"))).unwrap_err().code(), Code::NotFound);
-    }
-}
+mod tests;

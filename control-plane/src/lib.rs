@@ -13,6 +13,7 @@ mod gate;
 mod metrics;
 mod pipeline;
 pub mod proxy_config;
+mod reviews;
 mod secrets;
 mod server;
 mod settings;

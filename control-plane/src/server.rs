@@ -17,7 +17,7 @@ use byrnie_runtime::{
     shutdown::{Drain, Signals},
 };
 use byrnie_snapshot::Snapshot;
-use byrnie_source::Batch;
+use byrnie_source::{Batch, TokenReviews};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tonic::transport::{Server, server::TcpIncoming};
 use tracing::info;
@@ -25,9 +25,10 @@ use tracing::info;
 use crate::{
     admin as pages,
     current::Current,
-    gate::TokenGate,
+    gate::{Accepted, TokenGate},
     metrics,
     pipeline::Pipeline,
+    reviews::Reviews,
     secrets::IssuedSecrets,
     settings::{Settings, SourceSettings, StartError},
     source::{Source, WatchFigures},
@@ -105,7 +106,7 @@ impl ControlPlane {
             }
         };
         let trust_domain = trust_domain(&first);
-        let services = Services::new(&self.settings, &trust_domain, &shared)?;
+        let services = Services::new(&self.settings, &trust_domain, &shared, self.source.token_reviews())?;
         let Shared { hub, loads, current } = shared;
         let mut pipeline = Pipeline::new(trust_domain, current.clone(), hub);
         pipeline.step(first);
@@ -137,17 +138,21 @@ impl ControlPlane {
 }
 
 impl Services {
-    fn new(settings: &Settings, trust_domain: &TrustDomain, shared: &Shared) -> Result<Self, StartError> {
+    fn new(
+        settings: &Settings,
+        trust_domain: &TrustDomain,
+        shared: &Shared,
+        reviews: Option<TokenReviews>,
+    ) -> Result<Self, StartError> {
         let Shared { hub, loads, current } = shared;
         let clock: Clock = Arc::new(SystemTime::now);
         let authority = Authority::new(CaState::open(&settings.state, trust_domain, clock())?);
         let authority = Arc::new(authority.with_lifetime(settings.leaf_lifetime));
         let loopback = settings.xds_address.ip().is_loopback();
-        let gate = TokenGate::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock), loopback);
+        let accepted = accepted(&settings.source, reviews, &clock);
+        let gate = TokenGate::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock), accepted, loopback);
         let secrets = IssuedSecrets::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock));
-        let caller = gate.clone();
-        let account = move |metadata: &tonic::metadata::MetadataMap| caller.account(metadata);
-        let signing = SigningService::new(Arc::clone(&authority), account, Arc::clone(&clock));
+        let signing = SigningService::new(Arc::clone(&authority), gate.clone(), Arc::clone(&clock));
         let ads = Ads::new(Arc::clone(hub), Arc::clone(loads), gate, secrets);
         // Plain text never leaves the machine.
         let certificate = if loopback {
@@ -185,6 +190,18 @@ impl Services {
         Ok(drain.spawn(async move {
             tokio::select! { done = serving => done, () = forced.forced() => Ok(()) }
         }))
+    }
+}
+
+/// Which tokens prove a workload, by the source.
+fn accepted(source: &SourceSettings, reviews: Option<TokenReviews>, clock: &Clock) -> Accepted {
+    let join = match source {
+        SourceSettings::Directory(_) => true,
+        SourceSettings::Kubernetes { join_tokens, .. } => *join_tokens,
+    };
+    match reviews {
+        None => Accepted::Join,
+        Some(reviews) => Accepted::Bound { reviews: Arc::new(Reviews::new(reviews, Arc::clone(clock))), join },
     }
 }
 

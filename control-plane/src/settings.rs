@@ -27,7 +27,12 @@ pub enum SourceSettings {
     /// A directory of objects.
     Directory(PathBuf),
     /// An API server.
-    Kubernetes(Access),
+    Kubernetes {
+        /// Which, and as whom.
+        access: Access,
+        /// Whether join tokens of the state directory prove a workload, beside the tokens of its ServiceAccount.
+        join_tokens: bool,
+    },
 }
 
 /// A start that failed; nothing was served.

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use byrnie_ca::TOKEN_AUDIENCE;
 use byrnie_runtime::metrics::{Collector, ConstGauge, DescriptorEncoder, EncodeMetric};
-use byrnie_source::{Batch, Directory, Kubernetes, Standing, WatchState, Watches};
+use byrnie_source::{Batch, Directory, Kubernetes, Standing, TokenReviews, WatchState, Watches};
 use tracing::warn;
 
 use crate::settings::{SourceSettings, StartError};
@@ -28,7 +29,7 @@ impl Source {
                 let (directory, first) = Directory::open(path)?;
                 Self::Directory(directory, Some(first))
             }
-            SourceSettings::Kubernetes(access) => Self::Kubernetes(Kubernetes::connect(access).await?),
+            SourceSettings::Kubernetes { access, .. } => Self::Kubernetes(Kubernetes::connect(access).await?),
         })
     }
 
@@ -56,6 +57,14 @@ impl Source {
                 None => directory.next().await,
             },
             Self::Kubernetes(kubernetes) => kubernetes.next().await,
+        }
+    }
+
+    /// Reviews of workloads' tokens, by an API server.
+    pub fn token_reviews(&self) -> Option<TokenReviews> {
+        match self {
+            Self::Directory(..) => None,
+            Self::Kubernetes(kubernetes) => Some(kubernetes.token_reviews(TOKEN_AUDIENCE)),
         }
     }
 

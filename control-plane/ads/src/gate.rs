@@ -4,16 +4,17 @@ use std::{net::SocketAddr, sync::Arc};
 
 use byrnie_identity::Account;
 use byrnie_snapshot::Client;
-use tonic::{Extensions, Status, metadata::MetadataMap};
+use tonic::{Extensions, Status, async_trait, metadata::MetadataMap};
 
 /// Decides on each stream, at its first message.
+#[async_trait]
 pub trait Gate: Send + Sync + 'static {
-    /// Lets the caller in, or says why not: the status goes to the client as it is.
+    /// Lets the caller in, or says why not: the status goes to the client as it is. It may take its time; the client
+    /// that goes away meanwhile drops the question.
     ///
     /// # Errors
-    /// `UNAUTHENTICATED` or `PERMISSION_DENIED`, and what would be accepted.
-    #[allow(clippy::result_large_err, reason = "tonic's own type")]
-    fn admit(&self, caller: &Caller<'_>) -> Result<Admission, Status>;
+    /// `UNAUTHENTICATED` or `PERMISSION_DENIED`, and what would be accepted; `UNAVAILABLE` where it cannot be decided now.
+    async fn admit(&self, caller: &Caller<'_>) -> Result<Admission, Status>;
 }
 
 /// Who asks.

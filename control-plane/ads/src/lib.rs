@@ -13,6 +13,7 @@ mod body;
 mod client_status;
 mod connection;
 mod counters;
+mod entrance;
 mod gate;
 mod hub;
 mod incoming;

@@ -21,11 +21,11 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use crate::{
-    gate::Caller,
+    entrance::{Door, Entering, Guest, Knock, enter},
     incoming,
     requests::Requests,
     session::Protocol,
-    stream::{Door, Shared, now},
+    stream::{Shared, now},
 };
 
 pub use book::{Load, WINDOW};
@@ -76,6 +76,8 @@ pub(crate) struct LoadStream {
 enum Stage {
     /// The first request is awaited.
     Knocking(Box<Door>),
+    /// The gate decides.
+    Entering(Entering<LoadStatsRequest>),
     Live(Reporting),
     Over,
 }
@@ -97,36 +99,48 @@ impl LoadStream {
         Self { shared, loads, requests, stage: Stage::Knocking(Box::new(door)) }
     }
 
-    /// Takes in a request; the first is answered.
-    #[allow(clippy::result_large_err, reason = "tonic's own type")]
-    fn on_request(&mut self, request: &LoadStatsRequest) -> Result<Option<LoadStatsResponse>, Status> {
-        let mut answer = None;
-        if let Stage::Knocking(door) = &self.stage {
-            let reporting = self.enter(door, request).inspect_err(|status| {
-                self.shared.hub.counters.refused_streams.fetch_add(1, Relaxed);
-                let node = request.node.as_ref().map(|node| node.id.as_str()).unwrap_or_default();
-                let peer = door.peer.map(tracing::field::display);
-                tracing::warn!(node, peer, code = ?status.code(), error = status.message(), "load stream refused");
-            })?;
-            self.stage = Stage::Live(reporting);
-            answer = Some(wanted());
+    /// Takes in a request: the first is kept until the gate has decided.
+    fn on_request(&mut self, request: LoadStatsRequest) {
+        match &mut self.stage {
+            Stage::Knocking(door) => {
+                let knock = Knock {
+                    door: std::mem::take(&mut **door),
+                    node: request.node.as_ref().map(|node| node.id.clone()).unwrap_or_default(),
+                    client: incoming::client(request.node.as_ref(), Protocol::Delta),
+                    only_secrets: false,
+                    stream: "load stream",
+                    message: request,
+                };
+                self.stage = Stage::Entering(enter(Arc::clone(&self.shared), knock));
+            }
+            Stage::Live(reporting) => {
+                self.shared.hub.counters.load_reports.fetch_add(1, Relaxed);
+                reporting.loads.book().report(reporting.stream, counts::read(&request), now());
+            }
+            Stage::Entering(_) | Stage::Over => {}
         }
-        if let Stage::Live(Reporting { loads, stream }) = &self.stage {
-            self.shared.hub.counters.load_reports.fetch_add(1, Relaxed);
-            loads.book().report(*stream, counts::read(request), now());
-        }
-        Ok(answer)
     }
 
-    #[allow(clippy::result_large_err, reason = "tonic's own type")]
-    fn enter(&self, door: &Door, request: &LoadStatsRequest) -> Result<Reporting, Status> {
-        let client = incoming::client(request.node.as_ref(), Protocol::Delta)?;
-        let caller =
-            Caller { metadata: &door.metadata, extensions: &door.extensions, peer: door.peer, client: &client };
-        self.shared.gate.admit(&caller)?;
+    /// Takes in the first request of a client that was let in, and answers it.
+    fn on_guest(&mut self, guest: Guest<LoadStatsRequest>) -> LoadStatsResponse {
         let (loads, stream) = (Arc::clone(&self.loads), self.shared.hub.stream_id());
-        loads.book().open(stream, client, now());
-        Ok(Reporting { loads, stream })
+        loads.book().open(stream, guest.client, now());
+        self.stage = Stage::Live(Reporting { loads, stream });
+        self.on_request(guest.message);
+        wanted()
+    }
+
+    /// The answer to what comes next, if it is answered; `None` where nothing comes any more.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Option<LoadStatsResponse>, Status>>> {
+        if let Stage::Entering(entering) = &mut self.stage {
+            let guest = ready!(entering.as_mut().poll(cx));
+            return Poll::Ready(Some(guest.map(|guest| Some(self.on_guest(guest)))));
+        }
+        let next = ready!(Pin::new(&mut self.requests).poll_next(cx));
+        Poll::Ready(next.map(|request| {
+            self.on_request(request?);
+            Ok(None)
+        }))
     }
 }
 
@@ -138,21 +152,12 @@ impl Stream for LoadStream {
             return Poll::Ready(None);
         }
         for _ in 0..REPORTS_AT_ONCE {
-            let next = ready!(Pin::new(&mut self.requests).poll_next(cx));
-            let outcome = match next {
-                Some(Ok(request)) => self.on_request(&request),
-                Some(Err(status)) => Err(status),
-                None => {
+            match ready!(self.poll_step(cx)) {
+                Some(Ok(None)) => {}
+                Some(Ok(Some(answer))) => return Poll::Ready(Some(Ok(answer))),
+                end => {
                     self.stage = Stage::Over;
-                    return Poll::Ready(None);
-                }
-            };
-            match outcome {
-                Ok(None) => {}
-                Ok(Some(answer)) => return Poll::Ready(Some(Ok(answer))),
-                Err(status) => {
-                    self.stage = Stage::Over;
-                    return Poll::Ready(Some(Err(status)));
+                    return Poll::Ready(end.and_then(Result::err).map(Err));
                 }
             }
         }

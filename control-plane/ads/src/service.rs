@@ -21,13 +21,14 @@ use tonic::{
 
 use crate::{
     body::ResponseBody,
+    entrance::Door,
     gate::Gate,
     hub::Hub,
     incoming::Incoming,
     load::{LoadStream, Loads},
     requests::Requests,
     secret::Secrets,
-    stream::{DiscoveryStream, Door, Shared},
+    stream::{DiscoveryStream, Shared},
 };
 
 /// A client that does not answer a ping for this long is gone.

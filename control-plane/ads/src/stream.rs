@@ -6,7 +6,6 @@
 
 use std::{
     future::Future,
-    net::SocketAddr,
     pin::Pin,
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
@@ -18,11 +17,12 @@ use byrnie_proto::Kind;
 use byrnie_snapshot::names::{TRUST_SECRET, WORKLOAD_SECRET};
 use tokio::time::Sleep;
 use tokio_stream::Stream;
-use tonic::{Extensions, Status, metadata::MetadataMap};
+use tonic::Status;
 
 use crate::{
     connection::Connection,
-    gate::{Caller, Gate},
+    entrance::{Door, Entering, Guest, Knock, enter},
+    gate::Gate,
     hub::Hub,
     incoming::{self, Incoming},
     requests::Requests,
@@ -54,24 +54,19 @@ pub(crate) struct DiscoveryStream<R> {
     requests: Requests<R>,
     /// The only kind of a per-type service; `None` on an aggregated stream.
     only: Option<Kind>,
-    stage: Stage,
+    stage: Stage<R>,
     timer: Option<Pin<Box<Sleep>>>,
     /// Others get a turn first.
     rest: bool,
 }
 
-enum Stage {
+enum Stage<R> {
     /// The first request is awaited.
     Knocking(Box<Door>),
+    /// The gate decides.
+    Entering(Entering<(R, Option<Kind>)>),
     Live(Live),
     Over,
-}
-
-/// What is known of a caller before its first request.
-pub(crate) struct Door {
-    pub metadata: MetadataMap,
-    pub extensions: Extensions,
-    pub peer: Option<SocketAddr>,
 }
 
 /// An admitted client. Dropping it takes it out of the hub.
@@ -99,6 +94,13 @@ impl<R: Incoming> DiscoveryStream<R> {
     /// Reads what came in. `Ready` when the stream is over.
     fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         for _ in 0..REQUESTS_AT_ONCE {
+            if let Stage::Entering(entering) = &mut self.stage {
+                let guest = ready!(entering.as_mut().poll(cx));
+                if let Err(status) = guest.and_then(|guest| self.on_guest(guest)) {
+                    return Poll::Ready(Err(status));
+                }
+                continue;
+            }
             match ready!(Pin::new(&mut self.requests).poll_next(cx)) {
                 None => return Poll::Ready(Ok(())),
                 Some(Err(status)) => return Poll::Ready(Err(status)),
@@ -118,22 +120,21 @@ impl<R: Incoming> DiscoveryStream<R> {
     fn on_message(&mut self, message: R) -> Result<(), Status> {
         self.shared.hub.counters.requests.fetch_add(1, Relaxed);
         let kind = self.kind_of(&message)?;
-        if let Stage::Knocking(door) = &self.stage {
-            let live = self.enter(door, &message).inspect_err(|status| {
-                self.shared.hub.counters.refused_streams.fetch_add(1, Relaxed);
-                let node = message.node().map(|node| node.id.as_str()).unwrap_or_default();
-                let peer = door.peer.map(tracing::field::display);
-                tracing::warn!(node, peer, code = ?status.code(), error = status.message(), "stream refused");
-            })?;
-            self.stage = Stage::Live(live);
-        }
-        let Stage::Live(live) = &mut self.stage else { return Ok(()) };
-        match kind {
-            Some(kind) => live.on_request(message, kind, &self.shared),
-            None => {
-                live.on_unknown(message);
+        match &mut self.stage {
+            Stage::Knocking(door) => {
+                let knock = Knock {
+                    door: std::mem::take(&mut **door),
+                    node: message.node().map(|node| node.id.clone()).unwrap_or_default(),
+                    client: incoming::client(message.node(), R::PROTOCOL),
+                    only_secrets: self.only == Some(Kind::Secret),
+                    stream: "stream",
+                    message: (message, kind),
+                };
+                self.stage = Stage::Entering(enter(Arc::clone(&self.shared), knock));
                 Ok(())
             }
+            Stage::Live(live) => live.on_message(message, kind, &self.shared),
+            Stage::Entering(_) | Stage::Over => Ok(()),
         }
     }
 
@@ -151,25 +152,25 @@ impl<R: Incoming> DiscoveryStream<R> {
         }
     }
 
+    /// Makes a client that was let in known to the hub, and takes in its first request.
     #[allow(clippy::result_large_err, reason = "tonic's own type")]
-    fn enter(&self, door: &Door, message: &R) -> Result<Live, Status> {
-        let client = incoming::client(message.node(), R::PROTOCOL)?;
-        let caller =
-            Caller { metadata: &door.metadata, extensions: &door.extensions, peer: door.peer, client: &client };
-        let admission = self.shared.gate.admit(&caller)?;
+    fn on_guest(&mut self, guest: Guest<(R, Option<Kind>)>) -> Result<(), Status> {
+        let Guest { client, admission, peer, message: (message, kind) } = guest;
         let (account, denial) = match admission.secrets {
             Ok(account) => (Some(account), None),
-            Err(denial) if self.only == Some(Kind::Secret) => return Err(Status::permission_denied(&*denial)),
             Err(denial) => (None, Some(denial)),
         };
         let hub = &self.shared.hub;
         let id = hub.stream_id();
         let user_agent = message.node().map(incoming::user_agent).unwrap_or_default();
-        tracing::debug!(client = %client.workload, stream = id, peer = ?door.peer, %user_agent, "stream opened");
+        tracing::debug!(client = %client.workload, stream = id, ?peer, %user_agent, "stream opened");
         let session = Session::new(client, R::PROTOCOL, self.only.is_none(), id, denial);
-        let connection = Arc::new(Connection::new(id, session, door.peer, user_agent.into(), now()));
+        let connection = Arc::new(Connection::new(id, session, peer, user_agent.into(), now()));
         hub.open(&connection);
-        Ok(Live { hub: hub.clone(), connection, account, renewals: Vec::new(), changed: None })
+        let mut live = Live { hub: hub.clone(), connection, account, renewals: Vec::new(), changed: None };
+        let taken = live.on_message(message, kind, &self.shared);
+        self.stage = Stage::Live(live);
+        taken
     }
 
     /// Wakes the task when there may be more to say though nothing happens.
@@ -224,6 +225,17 @@ impl<R: Incoming> Stream for DiscoveryStream<R> {
 }
 
 impl Live {
+    #[allow(clippy::result_large_err, reason = "tonic's own type")]
+    fn on_message<R: Incoming>(&mut self, message: R, kind: Option<Kind>, shared: &Shared) -> Result<(), Status> {
+        match kind {
+            Some(kind) => self.on_request(message, kind, shared),
+            None => {
+                self.on_unknown(message);
+                Ok(())
+            }
+        }
+    }
+
     #[allow(clippy::result_large_err, reason = "tonic's own type")]
     fn on_request<R: Incoming>(&mut self, message: R, kind: Kind, shared: &Shared) -> Result<(), Status> {
         let request = message.into_request(kind);

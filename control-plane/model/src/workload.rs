@@ -15,6 +15,8 @@ pub struct Workload {
     pub name: WorkloadName,
     /// The object.
     pub origin: Origin,
+    /// Which Pod of this name, where an API server says so.
+    pub uid: Option<Arc<str>>,
     /// Who it is.
     pub account: Account,
     /// Its labels: PeerPolicy selects by them.

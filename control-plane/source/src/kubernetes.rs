@@ -10,11 +10,13 @@ mod document;
 mod follow;
 mod mirror;
 mod resources;
+mod reviews;
 mod watch;
 
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use byrnie_model::ObjectKind;
+use kube::Client;
 use tokio::{
     sync::{mpsc, watch as latest},
     task::JoinSet,
@@ -24,6 +26,7 @@ use tokio::{
 pub use self::{
     access::{Access, AccessError},
     mirror::{Standing, WatchState},
+    reviews::{ReviewError, Reviewed, TokenReviews},
 };
 use self::{
     definitions::Definitions,
@@ -38,8 +41,8 @@ use crate::batch::{Batch, LONGEST_SETTLE, SETTLE};
 const MOST_WAITING: usize = 256;
 
 /// An API server that is watched.
-#[derive(Debug)]
 pub struct Kubernetes {
+    client: Client,
     batches: mpsc::Receiver<Batch>,
     standings: latest::Receiver<Arc<[Standing]>>,
     tasks: JoinSet<()>,
@@ -61,13 +64,13 @@ impl Kubernetes {
             let reader = Objects::new(watched.kind, sender.clone());
             tasks.spawn(Watch::new(client.clone(), watched.collection, definition, reader).run());
         }
-        tasks.spawn(Watch::new(client, DEFINITIONS, None, definitions).run());
+        tasks.spawn(Watch::new(client.clone(), DEFINITIONS, None, definitions).run());
         let mirror = Mirror::new(WATCHED.map(|watched| watched.kind));
         // One batch waits at most; the next is made when it is taken.
         let (taken, batches) = mpsc::channel(1);
         let (told, standings) = latest::channel(mirror.standings().collect());
         tasks.spawn(Fold { mirror, events, batches: taken, standings: told }.run());
-        Ok(Self { batches, standings, tasks })
+        Ok(Self { client, batches, standings, tasks })
     }
 
     /// The next change; the first one is all that is there, when every kind was listed. Cancel-safe: a batch that was
@@ -93,6 +96,17 @@ impl Kubernetes {
     /// How the watches stand, at any later time.
     pub fn watches(&self) -> Watches {
         Watches(self.standings.clone())
+    }
+
+    /// Reviews of tokens for an audience, by the same API server.
+    pub fn token_reviews(&self, audience: &str) -> TokenReviews {
+        TokenReviews::new(self.client.clone(), audience)
+    }
+}
+
+impl fmt::Debug for Kubernetes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kubernetes").field("standings", &*self.standings.borrow()).finish_non_exhaustive()
     }
 }
 

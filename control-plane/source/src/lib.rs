@@ -21,4 +21,6 @@ pub use batch::Batch;
 pub use directory::{Directory, OpenError, check_text, read_once, read_texts};
 pub use findings::{Finding, Severity};
 pub use index::Index;
-pub use kubernetes::{Access, AccessError, Kubernetes, Standing, WatchState, Watches};
+pub use kubernetes::{
+    Access, AccessError, Kubernetes, ReviewError, Reviewed, Standing, TokenReviews, WatchState, Watches,
+};

@@ -52,6 +52,7 @@ fn workload(name: &str, of: &[(&str, &str)]) -> Workload {
     let name: WorkloadName = name.parse().unwrap();
     Workload {
         origin: Origin::of(ObjectKind::Pod, name.namespace(), name.name()),
+        uid: None,
         account: Account::new(name.namespace(), "default"),
         labels: labels(of),
         ips: Vec::new(),

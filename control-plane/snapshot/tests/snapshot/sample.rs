@@ -120,6 +120,7 @@ pub fn workload(of: &str, capture: Capture) -> Update {
     let workload = Workload {
         name: WorkloadName::new(NAMESPACE, of),
         origin: Origin::of(ObjectKind::Pod, NAMESPACE, of),
+        uid: None,
         account: Account::new(NAMESPACE, of),
         labels: BTreeMap::new(),
         ips: vec!["10.1.0.1".parse().unwrap()],

@@ -41,6 +41,7 @@ impl Index {
         Some(Workload {
             name: pod.name.clone(),
             origin: Origin { place: place.clone(), ..pod.origin.clone() },
+            uid: pod.uid.clone(),
             account: Account::new(pod.name.namespace(), pod.account.clone()),
             labels: pod.labels.clone(),
             ips: pod.ips.clone(),

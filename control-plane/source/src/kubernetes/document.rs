@@ -13,7 +13,7 @@ use crate::objects;
 
 /// What is kept of `metadata`. `managedFields` alone is often half of an object; fields of later versions of Kubernetes
 /// are none of the user's slips.
-const METADATA: [&str; 8] = [
+const METADATA: [&str; 9] = [
     "name",
     "namespace",
     "labels",
@@ -22,6 +22,7 @@ const METADATA: [&str; 8] = [
     "deletionTimestamp",
     "generation",
     "resourceVersion",
+    "uid",
 ];
 
 /// An object. It is read and dropped at once.
@@ -150,7 +151,10 @@ mod tests {
         let text = r#"{"kind": "Pod", "metadata": {"name": "a", "managedFields": [{"manager": "m"}], "uid": "u",
             "aFieldOfTomorrow": 1, "resourceVersion": "7", "creationTimestamp": null}, "spec": {"nodeName": null}}"#;
         let document: Document = serde_json::from_str(text).unwrap();
-        assert_eq!(document.0, json!({"kind": "Pod", "metadata": {"name": "a", "resourceVersion": "7"}, "spec": {}}));
+        assert_eq!(
+            document.0,
+            json!({"kind": "Pod", "metadata": {"name": "a", "resourceVersion": "7", "uid": "u"}, "spec": {}})
+        );
         assert_eq!((document.name(), document.version()), (Some("a"), Some("7")));
     }
 

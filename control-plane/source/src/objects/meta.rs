@@ -37,12 +37,13 @@ pub struct Meta {
     /// `generation`
     #[serde(default)]
     pub generation: i64,
+    /// `uid`: tells it from others that had or will have its name.
+    #[serde(default)]
+    pub uid: Option<Arc<str>>,
     #[serde(default, rename = "generateName")]
     _generate_name: Ignored,
     #[serde(default, rename = "selfLink")]
     _self_link: Ignored,
-    #[serde(default, rename = "uid")]
-    _uid: Ignored,
     #[serde(default, rename = "resourceVersion")]
     _resource_version: Ignored,
     #[serde(default, rename = "deletionGracePeriodSeconds")]

@@ -14,6 +14,8 @@ pub struct Pod {
     pub name: WorkloadName,
     /// The object.
     pub origin: Origin,
+    /// Which Pod of this name, where an API server says so.
+    pub uid: Option<Arc<str>>,
     /// Its labels.
     pub labels: StringMap,
     /// Its ServiceAccount.
@@ -41,6 +43,7 @@ pub(crate) fn read(pod: core::Pod, at: Cursor<'_>) -> Pod {
     Pod {
         name: WorkloadName::new(pod.metadata.namespace(), pod.metadata.name.clone()),
         origin: pod.metadata.origin(ObjectKind::Pod),
+        uid: pod.metadata.uid.clone(),
         account: pod.spec.service_account_name.clone().unwrap_or_else(|| "default".into()),
         node: pod.spec.node_name.clone(),
         ips: pod.status.ips(),

@@ -26,7 +26,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
-    Request, Status, Streaming,
+    Request, Status, Streaming, async_trait,
     client::Grpc,
     codegen::http::uri::PathAndQuery,
     transport::{Channel, Server},
@@ -42,8 +42,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct TestGate;
 
+#[async_trait]
 impl Gate for TestGate {
-    fn admit(&self, caller: &Caller<'_>) -> Result<Admission, Status> {
+    async fn admit(&self, caller: &Caller<'_>) -> Result<Admission, Status> {
         if caller.client.workload.namespace() == "nowhere" {
             return Err(Status::permission_denied(format!("there is no Pod {}", caller.client.workload)));
         }

@@ -46,6 +46,7 @@ fn pod(name: &str, ip: &str) -> Update {
     let workload = Workload {
         name: name.clone(),
         origin: Origin::of(ObjectKind::Pod, "shop", name.name()),
+        uid: None,
         account: byrnie_identity::Account::new("shop", name.name()),
         labels: Default::default(),
         ips: vec![ip.parse().unwrap()],

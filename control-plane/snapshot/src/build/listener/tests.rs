@@ -50,6 +50,7 @@ fn workload(capture: Capture, served: &[(u16, Protocol)]) -> Workload {
     Workload {
         name: WorkloadName::new("shop", "cart-1"),
         origin: Origin::of(ObjectKind::Pod, "shop", "cart-1"),
+        uid: None,
         account: Account::new("shop", "cart"),
         labels: BTreeMap::new(),
         ips: vec!["10.1.0.1".parse().unwrap()],
