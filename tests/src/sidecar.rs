@@ -100,15 +100,20 @@ impl Sidecar {
         Ok(Self { proxy: Proxy::Envoy, process: Process::start("envoy", &mut command)?, admin, log })
     }
 
-    /// Starts a micro-proxy without waiting.
+    /// Starts a micro-proxy without waiting, with a join token.
     pub fn launch_micro(mesh: &Mesh, workload: &str) -> Result<Self> {
-        let admin = free_address(15000);
         let mut token = Command::new(byrnie()?);
         token.args(["token", "--workload", workload]).arg("--state").arg(mesh.state());
         let output = succeeded(&mut token)?;
+        Self::launch_micro_with(mesh, workload, str::from_utf8(&output.stdout)?)
+    }
+
+    /// Starts a micro-proxy without waiting, with this token.
+    pub fn launch_micro_with(mesh: &Mesh, workload: &str, token: &str) -> Result<Self> {
+        let admin = free_address(15000);
         let stem = workload.replace('/', "-");
         let file = mesh.folder().join(format!("{stem}.token"));
-        fs::write(&file, output.stdout)?;
+        fs::write(&file, token)?;
         let log = mesh.folder().join(format!("{stem}.proxy.log"));
         let mut command = Command::new(program("byrnie-proxy")?);
         command.args(["--workload", workload, "--xds-address", &mesh.xds().to_string()]);

@@ -2,4 +2,5 @@
 
 mod crds;
 mod harness;
+mod identity;
 mod source;

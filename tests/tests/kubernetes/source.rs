@@ -22,6 +22,7 @@ rules:
 - {apiGroups: [gateway.networking.k8s.io], resources: [httproutes, grpcroutes], verbs: [list, watch]}
 - {apiGroups: [mesh.byrnie.io], resources: [trafficpolicies, peerpolicies, meshconfigs], verbs: [list, watch]}
 - {apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: [list, watch]}
+- {apiGroups: [authentication.k8s.io], resources: [tokenreviews], verbs: [create]}
 ";
 
 const OUTAGE: &str = "the API server does not answer";
@@ -63,7 +64,7 @@ impl Stage {
 }
 
 /// A kubeconfig of a ServiceAccount that has just the rights that are needed.
-async fn account(server: &ApiServer, namespace: &str) -> Result<PathBuf> {
+pub async fn account(server: &ApiServer, namespace: &str) -> Result<PathBuf> {
     server.apply(ROLE).await?;
     server.kubectl(&["create", "serviceaccount", "byrnie", "--namespace", namespace]).await?;
     let name = format!("byrnie-source-{namespace}");
@@ -73,7 +74,7 @@ async fn account(server: &ApiServer, namespace: &str) -> Result<PathBuf> {
 }
 
 /// Makes a Pod, and says what its kubelet would.
-async fn run(server: &ApiServer, namespace: &str, pod: &Pod) -> Result<()> {
+pub async fn run(server: &ApiServer, namespace: &str, pod: &Pod) -> Result<()> {
     let containers = "spec: {containers: [{name: app, image: none}], ";
     server.apply(&pod.yaml().replace("spec: {", containers)).await?;
     let name = pod.workload();
