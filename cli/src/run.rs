@@ -87,7 +87,25 @@ fn leaf_lifetime(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn beside_an_api_server_join_tokens_need_a_named_state() {
+        for (line, expected) in [("--kubernetes", false), ("--kubeconfig a --state b", true)] {
+            let args = Line::parse_from(["run"].into_iter().chain(line.split(' '))).args;
+            let settings = args.source.settings(args.state.is_named());
+            let SourceSettings::Kubernetes { join_tokens, .. } = settings else { panic!("{line}: {settings:?}") };
+            assert_eq!(join_tokens, expected, "{line}");
+        }
+    }
 
     #[test]
     fn a_certificate_lasts_ten_seconds_at_least_and_a_day_at_most() {

@@ -1,13 +1,18 @@
 //! The way of a caller from its first message through the gate.
 
-use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc, sync::atomic::Ordering::Relaxed};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use byrnie_snapshot::Client;
 use tonic::{Extensions, Status, metadata::MetadataMap};
 
 use crate::{
     gate::{Admission, Caller},
-    stream::Shared,
+    shared::Shared,
 };
 
 /// What is known of a caller before its first message.

@@ -24,6 +24,7 @@ mod requests;
 mod secret;
 mod service;
 pub mod session;
+mod shared;
 mod stream;
 mod wire;
 

@@ -25,7 +25,8 @@ use crate::{
     incoming,
     requests::Requests,
     session::Protocol,
-    stream::{Shared, now},
+    shared::Shared,
+    stream::now,
 };
 
 pub use book::{Load, WINDOW};

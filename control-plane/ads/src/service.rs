@@ -28,7 +28,8 @@ use crate::{
     load::{LoadStream, Loads},
     requests::Requests,
     secret::Secrets,
-    stream::{DiscoveryStream, Shared},
+    shared::Shared,
+    stream::DiscoveryStream,
 };
 
 /// A client that does not answer a ping for this long is gone.

@@ -22,12 +22,12 @@ use tonic::Status;
 use crate::{
     connection::Connection,
     entrance::{Door, Entering, Guest, Knock, enter},
-    gate::Gate,
     hub::Hub,
     incoming::{self, Incoming},
     requests::Requests,
-    secret::{self, Secrets},
+    secret,
     session::{Nack, Outcome, Response, Session, TypeUrl},
+    shared::Shared,
 };
 
 /// How many requests are read before a response gets its turn.
@@ -40,13 +40,6 @@ const NAMES_LIMIT: usize = 1_000_000;
 const SECRET_RETRY: Duration = Duration::from_secs(5);
 /// No certificate is renewed more often, whatever its dates say.
 const SECRET_PAUSE: Duration = Duration::from_secs(1);
-
-/// What every stream needs.
-pub(crate) struct Shared {
-    pub hub: Arc<Hub>,
-    pub gate: Box<dyn Gate>,
-    pub secrets: Box<dyn Secrets>,
-}
 
 /// One stream.
 pub(crate) struct DiscoveryStream<R> {
