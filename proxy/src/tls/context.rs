@@ -24,6 +24,7 @@ use rustls_pki_types::ServerName;
 
 use super::{
     peer::{Clients, Names, Servers},
+    proven::Proven,
     session::{Error, Session},
     tickets::Tickets,
 };
@@ -188,8 +189,12 @@ struct Endpoints {
 impl ClientContext {
     fn new(tls: &UpstreamTls, identity: &Identity, provider: &Arc<CryptoProvider>) -> Result<Self, ContextError> {
         let names = Arc::new(Names::new(&tls.peers));
-        let roots = Arc::clone(identity.trust());
-        let servers = Servers { roots, names: Arc::clone(&names), provider: Arc::clone(provider) };
+        let servers = Servers {
+            roots: Arc::clone(identity.trust()),
+            names: Arc::clone(&names),
+            provider: Arc::clone(provider),
+            proven: Proven::default(),
+        };
         let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
             .with_protocol_versions(&[&TLS13])?
             .dangerous()

@@ -11,6 +11,7 @@
 mod context;
 mod hello;
 mod peer;
+mod proven;
 mod records;
 mod session;
 mod tickets;

@@ -22,6 +22,7 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
+use super::proven::Proven;
 use crate::identity::validity;
 
 /// A peer that proved who it is.
@@ -132,6 +133,7 @@ pub(super) struct Servers {
     pub roots: Arc<RootCertStore>,
     pub names: Arc<Names>,
     pub provider: Arc<CryptoProvider>,
+    pub proven: Proven,
 }
 
 impl ServerCertVerifier for Servers {
@@ -143,9 +145,11 @@ impl ServerCertVerifier for Servers {
         _: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        let parsed = ParsedCertificate::try_from(leaf)?;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, issuers, now, algorithms)?;
+        self.proven.check(leaf, issuers, now, || {
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            let parsed = ParsedCertificate::try_from(leaf)?;
+            verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, issuers, now, algorithms)
+        })?;
         self.names.accept(leaf).map_err(refused)?;
         Ok(ServerCertVerified::assertion())
     }
@@ -179,6 +183,7 @@ impl ServerCertVerifier for Servers {
 pub(super) struct Clients {
     chain: Arc<dyn ClientCertVerifier>,
     names: Arc<Names>,
+    proven: Proven,
 }
 
 impl Clients {
@@ -189,7 +194,7 @@ impl Clients {
     ) -> Result<Self, VerifierBuilderError> {
         // Without hints: a client of the mesh has one certificate, and during a rotation its root may not be ours.
         let chain = WebPkiClientVerifier::builder_with_provider(roots, provider).clear_root_hint_subjects().build()?;
-        Ok(Self { chain, names })
+        Ok(Self { chain, names, proven: Proven::default() })
     }
 }
 
@@ -204,9 +209,9 @@ impl ClientCertVerifier for Clients {
         issuers: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.chain.verify_client_cert(leaf, issuers, now)?;
+        self.proven.check(leaf, issuers, now, || self.chain.verify_client_cert(leaf, issuers, now).map(drop))?;
         self.names.accept(leaf).map_err(refused)?;
-        Ok(verified)
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -66,6 +66,7 @@ fn a_client_without_a_certificate_is_refused() {
             roots: Arc::new(roots),
             names: Arc::new(Names::new(&mesh.upstream.peers)),
             provider: Arc::new(aws_lc_rs::default_provider()),
+            proven: Default::default(),
         }))
         .with_no_client_auth();
     let client = ClientConnection::new(Arc::new(config), "cart.shop".try_into().unwrap()).unwrap();
