@@ -35,9 +35,9 @@ impl Cores {
         started
     }
 
-    /// Lets this thread run on all cores that two workers leave, and on all where they leave none.
-    pub fn share(&self) -> Result<()> {
-        run_on(if self.all.len() > 2 { &self.all[2..] } else { &self.all })
+    /// Lets this thread run on the cores that two workers leave, and where they leave none on those of `workers`.
+    pub fn beside(&self, workers: usize) -> Result<()> {
+        run_on(if self.all.len() > 2 { &self.all[2..] } else { &self.all[..workers] })
     }
 
     /// Brings this thread back to its core.

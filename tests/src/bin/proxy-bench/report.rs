@@ -128,9 +128,9 @@ impl Report {
         }
     }
 
-    pub fn workers(&mut self, peer: Peer, result: Result<Scaling>) {
+    pub fn workers(&mut self, peer: Peer, result: Result<Vec<Scaling>>) {
         match result {
-            Ok(scaling) => self.workers.push((peer, scaling)),
+            Ok(scalings) => self.workers.extend(scalings.into_iter().map(|scaling| (peer, scaling))),
             Err(error) => self.notes.push(format!("{}, two workers: {error:#}", peer.title())),
         }
     }

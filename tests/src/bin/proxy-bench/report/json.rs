@@ -56,8 +56,8 @@ fn workers((peer, scaling): &(Peer, Scaling)) -> Value {
         rounds.iter().map(|round| round.tally.requests as f64 / round.seconds).collect()
     };
     json!({
-        "peer": peer.title(), "one_requests_per_second": rates(&scaling.one),
+        "peer": peer.title(), "case": scaling.title, "one_requests_per_second": rates(&scaling.one),
         "two_requests_per_second": rates(&scaling.two), "throughput": scaling.throughput(),
-        "estimate": scaling.estimate(), "load_and_proxy_cores": scaling.busy(),
+        "load_and_proxy_cores": scaling.busy(),
     })
 }

@@ -135,15 +135,15 @@ impl Report {
         if self.workers.is_empty() {
             return;
         }
-        let names = ["throughput, two over one", "the same on two free cores", "cores of the load, of the proxy"];
-        head(text, "Two workers: one hop, HTTP/1, 64 connections", &names.map(str::to_owned));
+        let names = ["throughput, two over one", "cores of the load, of the proxies, with two"];
+        head(text, "Two workers with two cores, beside one with one", &names.map(str::to_owned));
         for (peer, scaling) in &self.workers {
             let busy = scaling.busy().map(|(own, proxy)| format!("{own:.2}, {proxy:.2}")).unwrap_or_default();
-            let cells = [format!("{:.2}", scaling.throughput()), format!("{:.2}", scaling.estimate()), busy];
-            row(text, peer.title(), &cells);
+            let cells = [format!("{:.2}", scaling.throughput()), busy];
+            row(text, &format!("{}: {}", peer.title(), scaling.title), &cells);
         }
         if self.cores < 3 {
-            text.push_str("\nThere is no core for the load: it takes from the workers what its column says.\n");
+            text.push_str("\nThere is no core for the load: it runs on the workers' cores, on one and then on both.\n");
         }
     }
 
