@@ -42,6 +42,9 @@ pub struct Mirror {
     kinds: BTreeMap<ObjectKind, Held>,
     /// The findings of the last batch; `None` before the first.
     told: Option<Vec<Finding>>,
+    /// Why the server does not answer, as it was told first: one outage is one finding, although watches end in many
+    /// ways and come back one after the other.
+    outage: Option<Arc<str>>,
 }
 
 /// How far the mirror of one kind is.
@@ -104,7 +107,7 @@ impl Mirror {
     /// A mirror that knows nothing yet of these kinds.
     pub fn new(kinds: impl IntoIterator<Item = ObjectKind>) -> Self {
         let kinds = kinds.into_iter().map(|kind| (kind, Held::new())).collect();
-        Self { index: Index::default(), kinds, told: None }
+        Self { index: Index::default(), kinds, told: None, outage: None }
     }
 
     /// Something happened on the watch of a kind.
@@ -185,7 +188,8 @@ impl Mirror {
             }
         }
         let refused = refused.into_iter().map(|(why, kinds)| format!("no watch of {}: {why}", kinds.join(", ")));
-        let unreachable = unreachable.map(|(_, why)| format!("the API server does not answer: {why}"));
+        self.outage = unreachable.map(|(_, why)| self.outage.take().unwrap_or(why));
+        let unreachable = self.outage.iter().map(|why| format!("the API server does not answer: {why}"));
         refused.chain(unreachable).map(of_server).collect()
     }
 }

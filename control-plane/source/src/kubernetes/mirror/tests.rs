@@ -148,11 +148,16 @@ fn an_outage_takes_nothing_away_and_is_told_once() {
     subject.fail(SERVICES, Failure::Unreachable("connection reset".to_owned()));
     assert_eq!(subject.batch(), None, "it is the same outage");
     assert!(subject.standing(SERVICES).failing.is_some());
-    // Deleted while nobody was told; what is said next is a list.
+    subject.fail(ROUTES, Failure::Refused("not ready".to_owned()));
+    subject.fail(ROUTES, Failure::Unreachable("broken pipe".to_owned()));
+    subject.now += PATIENCE;
+    assert_eq!(subject.batch(), None, "it is, although it has another reason elsewhere");
+    // Deleted while nobody was told; what is said next is a list. The server answers one watch after the other.
     subject.list(SERVICES, &[service("b", 7, 80)]);
+    let told = vec![told.to_owned()];
+    assert_eq!(subject.batch(), Some((vec!["-shop/a".to_owned(), "shop/b".to_owned()], told)), "and it is not over");
     subject.take(ROUTES, Event::Answering);
-    let names = vec!["-shop/a".to_owned(), "shop/b".to_owned()];
-    assert_eq!(subject.batch(), Some((names, vec![])));
+    assert_eq!(subject.batch(), Some((vec![], vec![])));
     assert_eq!(subject.standing(SERVICES).failing, None);
 }
 
