@@ -2,7 +2,7 @@
 //!
 //! glibc keeps freed pages for later unless they are the last ones of a heap (mallopt(3), `M_TRIM_THRESHOLD`), and one
 //! long-lived allocation behind a burst of large bodies holds the room of all of them. malloc_trim(3) gives back what lies
-//! in between too. Under other C libraries nothing is done here: musl gives freed pages back by itself.
+//! in between too. Under other C libraries nothing is done here.
 #![allow(unsafe_code)]
 
 use std::{fs, time::Duration};
@@ -18,17 +18,22 @@ const WORTH: u64 = 512 << 10;
 
 /// Gives back what is free each [`PERIOD`] in which the process has grown. Runs until it is dropped.
 ///
-/// While one heap is walked (tens of microseconds for each MiB that is free), threads that allocate from it wait.
+/// While one heap is walked, threads that allocate from it wait: 25 MiB in pieces of 64 KiB took 3 to 4 ms.
 pub async fn keep() {
     let mut looks = interval(PERIOD);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut left = 0;
     loop {
         looks.tick().await;
-        if resident() > left + WORTH {
-            give_back();
-            left = resident();
-        }
+        let now = resident();
+        left = match now > left + WORTH {
+            true => {
+                give_back();
+                resident()
+            }
+            // What went by itself is no room to grow into unseen.
+            false => now.min(left),
+        };
     }
 }
 

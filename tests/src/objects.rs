@@ -233,8 +233,9 @@ mod tests {
 
     #[test]
     fn what_listens_in_a_network_is_counted() {
-        let before = listeners(NETWORK.0);
-        let _held = TcpListener::bind(free_address(15001)).unwrap();
-        assert_eq!(listeners(NETWORK.0), before + 1);
+        // Beyond the networks that tests claim, in which others listen meanwhile.
+        let _held = TcpListener::bind("127.251.1.2:0").unwrap();
+        assert!(listeners(251) > 0);
+        assert_eq!(listeners(252), 0);
     }
 }
