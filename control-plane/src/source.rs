@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use byrnie_ca::TOKEN_AUDIENCE;
 use byrnie_runtime::metrics::{Collector, ConstGauge, DescriptorEncoder, EncodeMetric};
-use byrnie_source::{Batch, Directory, Kubernetes, Standing, TokenReviews, WatchState, Watches};
+use byrnie_source::{Batch, Cluster, Directory, Kubernetes, Standing, TokenReviews, WatchState, Watches};
 use tracing::warn;
 
 use crate::settings::{SourceSettings, StartError};
@@ -17,8 +17,8 @@ const LOOK: Duration = Duration::from_secs(3);
 pub enum Source {
     /// A directory, with what it held when it was opened until that is taken.
     Directory(Directory, Option<Batch>),
-    /// An API server.
-    Kubernetes(Kubernetes),
+    /// An API server, and what it tells.
+    Kubernetes(Cluster, Kubernetes),
 }
 
 impl Source {
@@ -29,7 +29,11 @@ impl Source {
                 let (directory, first) = Directory::open(path)?;
                 Self::Directory(directory, Some(first))
             }
-            SourceSettings::Kubernetes { access, .. } => Self::Kubernetes(Kubernetes::connect(access).await?),
+            SourceSettings::Kubernetes { access, .. } => {
+                let cluster = Cluster::connect(access).await?;
+                let watched = cluster.watch();
+                Self::Kubernetes(cluster, watched)
+            }
         })
     }
 
@@ -56,7 +60,7 @@ impl Source {
                 Some(first) => first,
                 None => directory.next().await,
             },
-            Self::Kubernetes(kubernetes) => kubernetes.next().await,
+            Self::Kubernetes(_, watched) => watched.next().await,
         }
     }
 
@@ -64,7 +68,7 @@ impl Source {
     pub fn token_reviews(&self) -> Option<TokenReviews> {
         match self {
             Self::Directory(..) => None,
-            Self::Kubernetes(kubernetes) => Some(kubernetes.token_reviews(TOKEN_AUDIENCE)),
+            Self::Kubernetes(cluster, _) => Some(cluster.token_reviews(TOKEN_AUDIENCE)),
         }
     }
 
@@ -72,7 +76,7 @@ impl Source {
     pub fn watches(&self) -> Option<Watches> {
         match self {
             Self::Directory(..) => None,
-            Self::Kubernetes(kubernetes) => Some(kubernetes.watches()),
+            Self::Kubernetes(_, watched) => Some(watched.watches()),
         }
     }
 }

@@ -5,9 +5,13 @@
 //! queued. While the server is away all that it said last stays in force.
 
 mod access;
+mod call;
+mod cluster;
 mod definitions;
 mod document;
+mod few;
 mod follow;
+mod lease;
 mod mirror;
 mod resources;
 mod reviews;
@@ -25,7 +29,12 @@ use tokio::{
 
 pub use self::{
     access::{Access, AccessError},
+    call::{CallError, Calls},
+    cluster::Cluster,
+    few::{Few, Held},
+    lease::{Candidate, Leadership, Turn},
     mirror::{Standing, WatchState},
+    resources::{ObjectPath, Scope},
     reviews::{ReviewError, Reviewed, TokenReviews},
 };
 use self::{
@@ -42,7 +51,6 @@ const MOST_WAITING: usize = 256;
 
 /// An API server that is watched.
 pub struct Kubernetes {
-    client: Client,
     batches: mpsc::Receiver<Batch>,
     standings: latest::Receiver<Arc<[Standing]>>,
     tasks: JoinSet<()>,
@@ -53,24 +61,23 @@ pub struct Kubernetes {
 pub struct Watches(latest::Receiver<Arc<[Standing]>>);
 
 impl Kubernetes {
-    /// Starts to watch. An error is about the credentials; a server that does not answer is waited for.
-    pub async fn connect(access: &Access) -> Result<Self, AccessError> {
-        let client = access.client().await?;
+    /// Starts to watch; a server that does not answer is waited for.
+    pub(self) fn start(client: &Client) -> Self {
         let mut tasks = JoinSet::new();
         let (sender, events) = mpsc::channel(MOST_WAITING);
         let definitions = Definitions::new();
         for watched in WATCHED {
             let definition = watched.collection.definition().map(|name| definitions.follow(name));
             let reader = Objects::new(watched.kind, sender.clone());
-            tasks.spawn(Watch::new(client.clone(), watched.collection, definition, reader).run());
+            tasks.spawn(Watch::new(client.clone(), watched.collection.into(), definition, reader).run());
         }
-        tasks.spawn(Watch::new(client.clone(), DEFINITIONS, None, definitions).run());
+        tasks.spawn(Watch::new(client.clone(), DEFINITIONS.into(), None, definitions).run());
         let mirror = Mirror::new(WATCHED.map(|watched| watched.kind));
         // One batch waits at most; the next is made when it is taken.
         let (taken, batches) = mpsc::channel(1);
         let (told, standings) = latest::channel(mirror.standings().collect());
         tasks.spawn(Fold { mirror, events, batches: taken, standings: told }.run());
-        Ok(Self { client, batches, standings, tasks })
+        Self { batches, standings, tasks }
     }
 
     /// The next change; the first one is all that is there, when every kind was listed. Cancel-safe: a batch that was
@@ -96,11 +103,6 @@ impl Kubernetes {
     /// How the watches stand, at any later time.
     pub fn watches(&self) -> Watches {
         Watches(self.standings.clone())
-    }
-
-    /// Reviews of tokens for an audience, by the same API server.
-    pub fn token_reviews(&self, audience: &str) -> TokenReviews {
-        TokenReviews::new(self.client.clone(), audience)
     }
 }
 

@@ -1,6 +1,6 @@
 //! An object as the API server sends it, without what the mesh has no use for.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer,
@@ -53,6 +53,11 @@ impl Document {
     /// `metadata.name`
     pub fn name(&self) -> Option<&str> {
         self.metadata("name")
+    }
+
+    /// Namespace, empty for a cluster-scoped kind, and name.
+    pub fn key(&self) -> Option<(Arc<str>, Arc<str>)> {
+        Some((self.metadata("namespace").unwrap_or_default().into(), self.name()?.into()))
     }
 
     /// `metadata.resourceVersion`, from where a watch goes on.

@@ -1,6 +1,8 @@
-//! The kinds that are watched, and where the API server has them.
+//! The kinds that are watched or written, and where the API server has them.
 
-use byrnie_model::ObjectKind;
+use std::{fmt, sync::Arc};
+
+use byrnie_model::{ObjectKind, ObjectRef};
 
 /// A collection of objects at the API server, of all namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,23 @@ pub struct Collection {
     pub metadata_only: bool,
     /// Whether the server knows it from the start, or by a CustomResourceDefinition.
     is_builtin: bool,
+}
+
+/// Objects of a collection: all, or those of one namespace, of one name, or with a label.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    collection: Collection,
+    namespace: Option<Arc<str>>,
+    /// `fieldSelector` or `labelSelector`, as a query has it.
+    selector: Option<String>,
+}
+
+/// Where the API server has one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectPath {
+    collection: Collection,
+    namespace: Arc<str>,
+    name: Arc<str>,
 }
 
 /// A kind of which every object is followed.
@@ -27,10 +46,7 @@ pub const DEFINITIONS: Collection =
 
 /// ServiceAccounts are not among them: a Pod names its own, and nothing hangs on the object.
 pub const WATCHED: [Watched; 10] = [
-    Watched {
-        kind: ObjectKind::Namespace,
-        collection: Collection { metadata_only: true, ..builtin("", "v1", "namespaces") },
-    },
+    Watched { kind: ObjectKind::Namespace, collection: NAMESPACES },
     Watched { kind: ObjectKind::Node, collection: Collection { metadata_only: true, ..builtin("", "v1", "nodes") } },
     Watched { kind: ObjectKind::Service, collection: builtin("", "v1", "services") },
     Watched { kind: ObjectKind::Pod, collection: builtin("", "v1", "pods") },
@@ -42,6 +58,12 @@ pub const WATCHED: [Watched; 10] = [
     Watched { kind: ObjectKind::MeshConfig, collection: defined("mesh.byrnie.io", "v1alpha1", "meshconfigs") },
 ];
 
+const SECRETS: Collection = builtin("", "v1", "secrets");
+const CONFIG_MAPS: Collection = builtin("", "v1", "configmaps");
+const LEASES: Collection = builtin("coordination.k8s.io", "v1", "leases");
+const EVENTS: Collection = builtin("events.k8s.io", "v1", "events");
+const NAMESPACES: Collection = Collection { metadata_only: true, ..builtin("", "v1", "namespaces") };
+
 const fn builtin(group: &'static str, version: &'static str, plural: &'static str) -> Collection {
     Collection { group, version, plural, metadata_only: false, is_builtin: true }
 }
@@ -51,16 +73,129 @@ const fn defined(group: &'static str, version: &'static str, plural: &'static st
 }
 
 impl Collection {
-    /// `/api/v1/pods`, `/apis/mesh.byrnie.io/v1alpha1/peerpolicies`
-    pub fn path(&self) -> String {
+    /// `/api/v1`, `/apis/mesh.byrnie.io/v1alpha1`
+    fn version_path(&self) -> String {
         match self.group {
-            "" => format!("/api/{}/{}", self.version, self.plural),
-            group => format!("/apis/{group}/{}/{}", self.version, self.plural),
+            "" => format!("/api/{}", self.version),
+            group => format!("/apis/{group}/{}", self.version),
+        }
+    }
+
+    /// `v1`, `mesh.byrnie.io/v1alpha1`
+    fn api_version(&self) -> String {
+        match self.group {
+            "" => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
         }
     }
 
     /// The name of the CustomResourceDefinition that it needs.
     pub fn definition(&self) -> Option<String> {
         (!self.is_builtin).then(|| format!("{}.{}", self.plural, self.group))
+    }
+}
+
+impl Scope {
+    /// All Secrets of a namespace that have this name: one or none.
+    pub fn secret(namespace: &str, name: &str) -> Self {
+        Self { namespace: Some(namespace.into()), ..Self::named(SECRETS, name) }
+    }
+
+    /// The ConfigMaps of all namespaces that have this name.
+    pub fn config_maps_named(name: &str) -> Self {
+        Self::named(CONFIG_MAPS, name)
+    }
+
+    /// The Namespaces with a label of this value; only their metadata.
+    pub fn namespaces_with(label: &str, value: &str) -> Self {
+        let selector = Some(format!("labelSelector={}%3D{}", label.replace('/', "%2F"), value));
+        Self { selector, ..Self::from(NAMESPACES) }
+    }
+
+    fn named(collection: Collection, name: &str) -> Self {
+        Self { selector: Some(format!("fieldSelector=metadata.name%3D{name}")), ..Self::from(collection) }
+    }
+
+    /// `/api/v1/pods`, `/api/v1/namespaces/shop/secrets?fieldSelector=metadata.name%3Dkey`, with room for a query.
+    pub fn path(&self) -> String {
+        let namespace = self.namespace.as_ref().map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
+        let selector = self.selector.as_ref().map(|selector| format!("{selector}&")).unwrap_or_default();
+        format!("{}{namespace}/{}?{selector}", self.collection.version_path(), self.collection.plural)
+    }
+
+    /// Whether only `metadata` is asked for.
+    pub fn is_metadata_only(&self) -> bool {
+        self.collection.metadata_only
+    }
+}
+
+impl ObjectPath {
+    /// A Secret.
+    pub fn secret(namespace: &str, name: &str) -> Self {
+        Self::new(SECRETS, namespace, name)
+    }
+
+    /// A ConfigMap.
+    pub fn config_map(namespace: &str, name: &str) -> Self {
+        Self::new(CONFIG_MAPS, namespace, name)
+    }
+
+    /// A Lease.
+    pub fn lease(namespace: &str, name: &str) -> Self {
+        Self::new(LEASES, namespace, name)
+    }
+
+    /// An Event.
+    pub fn event(namespace: &str, name: &str) -> Self {
+        Self::new(EVENTS, namespace, name)
+    }
+
+    /// An object of a kind that is watched.
+    ///
+    /// # Panics
+    /// For a kind that is not.
+    pub fn of(object: &ObjectRef) -> Self {
+        let watched = WATCHED.into_iter().find(|watched| watched.kind == object.kind);
+        let collection = watched.expect("every kind that an operator writes is watched").collection;
+        Self::new(collection, &object.namespace, &object.name)
+    }
+
+    fn new(collection: Collection, namespace: &str, name: &str) -> Self {
+        Self { collection, namespace: namespace.into(), name: name.into() }
+    }
+
+    /// `v1`, `mesh.byrnie.io/v1alpha1`: what the object says of itself.
+    pub fn api_version(&self) -> String {
+        self.collection.api_version()
+    }
+
+    /// The path of the collection within its namespace: where an object is created.
+    pub(super) fn collection_path(&self) -> String {
+        let namespace = match &*self.namespace {
+            "" => String::new(),
+            namespace => format!("/namespaces/{namespace}"),
+        };
+        format!("{}{namespace}/{}", self.collection.version_path(), self.collection.plural)
+    }
+
+    /// The path of the object itself.
+    pub(super) fn path(&self) -> String {
+        format!("{}/{}", self.collection_path(), self.name)
+    }
+}
+
+impl From<Collection> for Scope {
+    fn from(collection: Collection) -> Self {
+        Self { collection, namespace: None, selector: None }
+    }
+}
+
+impl fmt::Display for ObjectPath {
+    /// `secrets/byrnie-system/byrnie-ca`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.namespace {
+            "" => write!(f, "{}/{}", self.collection.plural, self.name),
+            namespace => write!(f, "{}/{namespace}/{}", self.collection.plural, self.name),
+        }
     }
 }

@@ -18,7 +18,7 @@ use super::{
     document::{Document, Page},
     follow::{Ask, Closed, Event, Failure, Follow, Reader},
     mirror::Seen,
-    resources::Collection,
+    resources::Scope,
 };
 
 /// For the head of an answer, and for a page.
@@ -49,7 +49,7 @@ pub struct Objects {
 /// A watch of one collection.
 pub struct Watch<R> {
     client: Client,
-    collection: Collection,
+    scope: Scope,
     definition: Option<Definition>,
     follow: Follow,
     backoff: Backoff,
@@ -79,9 +79,9 @@ impl Reader for Objects {
 
 impl<R: Reader> Watch<R> {
     /// A watch that starts when it runs. A kind that may not be there has a definition.
-    pub fn new(client: Client, collection: Collection, definition: Option<Definition>, reader: R) -> Self {
+    pub fn new(client: Client, scope: Scope, definition: Option<Definition>, reader: R) -> Self {
         let backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        Self { client, collection, definition, follow: Follow::default(), backoff, reader }
+        Self { client, scope, definition, follow: Follow::default(), backoff, reader }
     }
 
     /// Watches until nobody wants to know any more.
@@ -162,8 +162,8 @@ impl<R: Reader> Watch<R> {
     }
 
     fn request(&self, query: &str) -> Result<Request<Vec<u8>>, Ended> {
-        let request = Request::get(format!("{}?{query}", self.collection.path()));
-        let request = match (self.collection.metadata_only, query.starts_with("watch")) {
+        let request = Request::get(format!("{}{query}", self.scope.path()));
+        let request = match (self.scope.is_metadata_only(), query.starts_with("watch")) {
             (false, _) => request,
             (true, true) => request.header(ACCEPT, "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"),
             (true, false) => request.header(ACCEPT, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
