@@ -7,12 +7,14 @@
 pub mod bootstrap;
 mod build;
 pub mod names;
+mod objects;
 mod pods;
 mod resource;
 mod store;
 mod view;
 
 pub use build::{Builder, Built, of_pod};
+pub use objects::Slot;
 pub use pods::Pods;
 pub use resource::{Reference, Resource, Version};
 pub use store::{Change, Sight, Snapshot};

@@ -1,10 +1,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
-use byrnie_model::WorkloadName;
+use byrnie_model::{ObjectRef, WorkloadName};
 use byrnie_proto::Kind;
 use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
 
-use crate::{Client, Dialect, Pods, Resource, View, names};
+use crate::{
+    Client, Dialect, Pods, Resource, View, names,
+    objects::{Objects, Slot},
+};
 
 type Names = OrdMap<Arc<str>, Arc<Resource>>;
 
@@ -12,6 +15,8 @@ type Names = OrdMap<Arc<str>, Arc<Resource>>;
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     layers: OrdMap<(View, Kind), Names>,
+    /// Which of them come from what users wrote for the mesh.
+    objects: Objects,
     /// Workloads that are shown no listener but their own: nothing is redirected to them.
     secluded: OrdSet<WorkloadName>,
     pods: Pods,
@@ -47,17 +52,20 @@ impl Snapshot {
     pub fn put(&mut self, view: View, resource: impl Into<Arc<Resource>>) {
         let resource = resource.into();
         let key = (view, resource.kind());
-        self.layers.entry(key).or_default().insert(resource.name().clone(), resource);
+        let names = self.layers.entry(key.clone()).or_default();
+        let old = names.insert(resource.name().clone(), Arc::clone(&resource));
+        self.objects.replace(&key.0, old.as_deref(), Some(&resource));
     }
 
     /// Takes a resource out of a view; nothing happens where it is not there.
     pub fn remove(&mut self, view: &View, kind: Kind, name: &str) {
         let key = (view.clone(), kind);
         let Some(names) = self.layers.get_mut(&key) else { return };
-        names.remove(name);
+        let old = names.remove(name);
         if names.is_empty() {
             self.layers.remove(&key);
         }
+        self.objects.replace(view, old.as_deref(), None);
     }
 
     /// Sets whether the workload is shown no listener but its own (explicit mode).
@@ -78,12 +86,7 @@ impl Snapshot {
     pub fn sight(&self, client: &Client, kind: Kind) -> Sight {
         let alone = self.is_alone(client, kind);
         let micro = client.dialect == Dialect::Micro;
-        let covered = match micro {
-            // Nothing arrives at `out`.
-            true if kind == Kind::Listener && self.secluded.contains(&client.workload) => 1,
-            true => 2,
-            false => DEPTH,
-        };
+        let covered = self.covered(client, kind);
         let layer = |view: View| match view {
             View::Namespace(..) | View::Dialect(_) | View::Common if alone => Names::new(),
             view if !client.sees(&view) => Names::new(),
@@ -95,15 +98,45 @@ impl Snapshot {
 
     /// One resource as `client` is shown it.
     pub fn find(&self, client: &Client, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
-        let alone = self.is_alone(client, kind);
-        let reach = if alone { 1 } else { DEPTH };
-        let mut views = client.views().into_iter().take(reach).filter(|view| client.sees(view));
-        views.find_map(|view| self.layers.get(&(view, kind))?.get(name))
+        let reach = if self.is_alone(client, kind) { 1 } else { DEPTH };
+        self.find_within(reach, client, kind, name)
+    }
+
+    /// One resource as a wildcard of `client` covers it.
+    pub fn find_covered(&self, client: &Client, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
+        let reach = if self.is_alone(client, kind) { 1 } else { self.covered(client, kind) };
+        self.find_within(reach, client, kind, name)
     }
 
     /// One resource of one view.
     pub fn at(&self, view: &View, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
         self.layers.get(&(view.clone(), kind))?.get(name)
+    }
+
+    /// Where the resources stand that come from an object, by kind, name and view. Only of routes, policies and the mesh's
+    /// settings: nobody asks for the others.
+    pub fn of_object(&self, object: &ObjectRef) -> impl Iterator<Item = &Slot> {
+        self.objects.of(object)
+    }
+
+    /// The objects of which other resources come than in `old`, whatever is in them, in proportion to the difference.
+    pub fn changed_objects<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = &'a ObjectRef> {
+        self.objects.changes(&old.objects)
+    }
+
+    fn find_within(&self, reach: usize, client: &Client, kind: Kind, name: &str) -> Option<&Arc<Resource>> {
+        let mut views = client.views().into_iter().take(reach).filter(|view| client.sees(view));
+        views.find_map(|view| self.layers.get(&(view, kind))?.get(name))
+    }
+
+    /// How many of a client's views its wildcard covers.
+    fn covered(&self, client: &Client, kind: Kind) -> usize {
+        match client.dialect == Dialect::Micro {
+            // Nothing arrives at `out`.
+            true if kind == Kind::Listener && self.secluded.contains(&client.workload) => 1,
+            true => 2,
+            false => DEPTH,
+        }
     }
 
     /// Whether the client is shown no resource of `kind` but its own. A proxyless client beside such a sidecar is not

@@ -59,6 +59,11 @@ impl Client {
         covered && self.sees(view)
     }
 
+    /// The views whose resources are built in advance and that this client sees, the narrowest first.
+    pub fn seen(&self) -> impl Iterator<Item = View> {
+        self.views().into_iter().filter(|view| self.sees(view))
+    }
+
     /// The views whose resources are built in advance, the narrowest first; this client [`sees`](Self::sees) most of
     /// them. Those that are a micro-proxy's alone come before the others.
     pub(crate) fn views(&self) -> [View; 5] {
