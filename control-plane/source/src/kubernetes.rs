@@ -11,8 +11,10 @@ mod definitions;
 mod document;
 mod few;
 mod follow;
+mod forward;
 mod lease;
 mod mirror;
+mod questions;
 mod resources;
 mod reviews;
 mod watch;
@@ -32,6 +34,7 @@ pub use self::{
     call::{CallError, Calls},
     cluster::Cluster,
     few::{Few, Held},
+    forward::Forward,
     lease::{Candidate, Leadership, Turn},
     mirror::{Standing, WatchState},
     resources::{ObjectPath, Scope},

@@ -22,6 +22,6 @@ pub use directory::{Directory, OpenError, check_text, read_once, read_texts};
 pub use findings::{Finding, Severity};
 pub use index::Index;
 pub use kubernetes::{
-    Access, AccessError, CallError, Calls, Candidate, Cluster, Few, Held, Kubernetes, Leadership, ObjectPath,
+    Access, AccessError, CallError, Calls, Candidate, Cluster, Few, Forward, Held, Kubernetes, Leadership, ObjectPath,
     ReviewError, Reviewed, Scope, Standing, TokenReviews, Turn, WatchState, Watches,
 };

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use http::{
-    Request,
+    HeaderValue, Request,
     header::{ACCEPT, CONTENT_TYPE},
 };
 use kube::Client;
@@ -102,10 +102,15 @@ impl Calls {
         self.send(request, Some(object)).await
     }
 
-    async fn send(&self, request: http::request::Builder, object: Option<&Value>) -> Result<Value, CallError> {
+    /// Asks for JSON, where the request does not name another form of it.
+    pub(super) async fn send(
+        &self,
+        request: http::request::Builder,
+        object: Option<&Value>,
+    ) -> Result<Value, CallError> {
         let body = object.map(|object| object.to_string().into_bytes()).unwrap_or_default();
-        let request = request.header(ACCEPT, "application/json").body(body);
-        let request = request.map_err(|error| CallError::Refused(error.to_string()))?;
+        let mut request = request.body(body).map_err(|error| CallError::Refused(error.to_string()))?;
+        request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         // The client logs each failure as an error of this process; who asks tells of it.
         let asked = self.client.request::<Value>(request).with_subscriber(Dispatch::none());
         match timeout(ANSWER_LIMIT, asked).await {

@@ -6,8 +6,9 @@ use kube::Client;
 
 use super::{
     Access, AccessError, Kubernetes, TokenReviews,
-    call::Calls,
+    call::{CallError, Calls},
     few::Few,
+    forward::Forward,
     lease::{Candidate, Leadership},
     resources::Scope,
 };
@@ -42,6 +43,16 @@ impl Cluster {
     /// Single requests.
     pub fn calls(&self) -> Calls {
         Calls::new(self.client.clone())
+    }
+
+    /// Opens a connection to a port of a Pod.
+    pub async fn forward(&self, namespace: &str, pod: &str, port: u16) -> Result<Forward, CallError> {
+        Forward::open(self.client.clone(), namespace, pod, port).await
+    }
+
+    /// The namespace that the user means where none is named.
+    pub fn default_namespace(&self) -> &str {
+        self.client.default_namespace()
     }
 
     /// Starts to compete for a Lease.

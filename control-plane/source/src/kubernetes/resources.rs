@@ -49,7 +49,7 @@ pub const WATCHED: [Watched; 10] = [
     Watched { kind: ObjectKind::Namespace, collection: NAMESPACES },
     Watched { kind: ObjectKind::Node, collection: Collection { metadata_only: true, ..builtin("", "v1", "nodes") } },
     Watched { kind: ObjectKind::Service, collection: builtin("", "v1", "services") },
-    Watched { kind: ObjectKind::Pod, collection: builtin("", "v1", "pods") },
+    Watched { kind: ObjectKind::Pod, collection: PODS },
     Watched { kind: ObjectKind::EndpointSlice, collection: builtin("discovery.k8s.io", "v1", "endpointslices") },
     Watched { kind: ObjectKind::HTTPRoute, collection: defined("gateway.networking.k8s.io", "v1", "httproutes") },
     Watched { kind: ObjectKind::GRPCRoute, collection: defined("gateway.networking.k8s.io", "v1", "grpcroutes") },
@@ -60,6 +60,8 @@ pub const WATCHED: [Watched; 10] = [
 
 const SECRETS: Collection = builtin("", "v1", "secrets");
 const CONFIG_MAPS: Collection = builtin("", "v1", "configmaps");
+const PODS: Collection = builtin("", "v1", "pods");
+const DEPLOYMENTS: Collection = builtin("apps", "v1", "deployments");
 const LEASES: Collection = builtin("coordination.k8s.io", "v1", "leases");
 const EVENTS: Collection = builtin("events.k8s.io", "v1", "events");
 const NAMESPACES: Collection = Collection { metadata_only: true, ..builtin("", "v1", "namespaces") };
@@ -108,8 +110,17 @@ impl Scope {
 
     /// The Namespaces with a label of this value; only their metadata.
     pub fn namespaces_with(label: &str, value: &str) -> Self {
-        let selector = Some(format!("labelSelector={}%3D{}", label.replace('/', "%2F"), value));
-        Self { selector, ..Self::from(NAMESPACES) }
+        Self { selector: Some(labelled(label, value)), ..Self::from(NAMESPACES) }
+    }
+
+    /// The Pods of a namespace with a label of this value.
+    pub fn pods_with(namespace: &str, label: &str, value: &str) -> Self {
+        Self { namespace: Some(namespace.into()), selector: Some(labelled(label, value)), ..Self::from(PODS) }
+    }
+
+    /// The metadata of all Pods.
+    pub fn metadata_of_pods() -> Self {
+        Self::from(Collection { metadata_only: true, ..PODS })
     }
 
     fn named(collection: Collection, name: &str) -> Self {
@@ -143,6 +154,16 @@ impl ObjectPath {
     /// A Lease.
     pub fn lease(namespace: &str, name: &str) -> Self {
         Self::new(LEASES, namespace, name)
+    }
+
+    /// A Deployment.
+    pub fn deployment(namespace: &str, name: &str) -> Self {
+        Self::new(DEPLOYMENTS, namespace, name)
+    }
+
+    /// A CustomResourceDefinition.
+    pub fn definition(name: &str) -> Self {
+        Self::new(DEFINITIONS, "", name)
     }
 
     /// An Event.
@@ -182,6 +203,11 @@ impl ObjectPath {
     pub(super) fn path(&self) -> String {
         format!("{}/{}", self.collection_path(), self.name)
     }
+}
+
+/// The part of a query that selects by a label.
+fn labelled(label: &str, value: &str) -> String {
+    format!("labelSelector={}%3D{value}", label.replace('/', "%2F"))
 }
 
 impl From<Collection> for Scope {
