@@ -14,6 +14,7 @@ mod follow;
 mod forward;
 mod lease;
 mod mirror;
+pub mod moment;
 mod questions;
 mod resources;
 mod reviews;

@@ -5,10 +5,8 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use super::{super::moment, Candidate};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-
-use super::Candidate;
 
 /// How long a Lease lasts that is not renewed: so long after a holder has died another follows it.
 const LASTS: Duration = Duration::from_secs(15);
@@ -147,7 +145,7 @@ impl Election {
 
     /// The Lease as this candidate holds it from now on.
     fn lease(&self, before: Option<&Value>) -> Value {
-        let now = micro_time(SystemTime::now());
+        let now = moment::micro(SystemTime::now());
         let me = &*self.candidate.identity;
         let spec = |field: &str| before.map(|lease| lease["spec"][field].clone()).filter(|value| !value.is_null());
         let is_renewal = before.and_then(holder) == Some(me);
@@ -190,14 +188,6 @@ fn duration(lease: &Value) -> Duration {
 
 fn version(lease: &Value) -> Version {
     lease["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned()
-}
-
-/// `MicroTime` of meta/v1: RFC 3339 with six digits of a second.
-fn micro_time(time: SystemTime) -> String {
-    let time = OffsetDateTime::from(time);
-    let (hour, minute, second, micro) = time.to_hms_micro();
-    let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z")
 }
 
 #[cfg(test)]
@@ -300,11 +290,5 @@ mod tests {
         server.store(json!({"metadata": {}, "spec": {"holderIdentity": "", "leaseTransitions": 3}})).unwrap();
         assert!(server.round(&mut election("one"), now));
         assert_eq!(server.lease.unwrap()["spec"]["leaseTransitions"], 4);
-    }
-
-    #[test]
-    fn a_time_is_written_as_kubernetes_reads_it() {
-        let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 1_234_000);
-        assert_eq!(micro_time(time), "2023-11-14T22:13:20.001234Z");
     }
 }
