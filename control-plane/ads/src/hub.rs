@@ -13,10 +13,11 @@ use byrnie_proto::Kind;
 use byrnie_snapshot::{Client, Snapshot, Version, names::TRUST_SECRET};
 
 use crate::{
+    answers::Answers,
     client_status::{ClientStatus, Dump},
     connection::Connection,
     counters::{Counters, Figures},
-    index::Index,
+    index::{By, Index},
 };
 
 /// How many names are put in the index before others get the lock.
@@ -33,6 +34,7 @@ pub struct Hub {
     index: Mutex<Index>,
     next_stream: AtomicU64,
     pub(crate) counters: Counters,
+    pub(crate) answers: Answers,
 }
 
 impl Hub {
@@ -55,6 +57,7 @@ impl Hub {
             let wakers = self.index().tell_changes(&changes, Instant::now());
             wakers.into_iter().for_each(Waker::wake);
         }
+        self.answers.note();
     }
 
     /// The roots changed: everyone who subscribed to them gets them anew.
@@ -115,6 +118,7 @@ impl Hub {
             names.chunks(SLICE).for_each(|names| self.index().unsubscribe(connection.id, kind, names));
         }
         self.index().close(connection.id);
+        self.answers.note();
     }
 
     pub(crate) fn subscribe(&self, connection: &Arc<Connection>, kind: Kind, names: &[Arc<str>]) {
@@ -127,6 +131,11 @@ impl Hub {
 
     pub(crate) fn set_wildcard(&self, connection: &Arc<Connection>, kind: Kind, wildcard: bool) {
         self.index().set_wildcard(connection, kind, wildcard);
+    }
+
+    /// Who subscribed to a name, each once.
+    pub(crate) fn subscribers(&self, kind: Kind, name: &str) -> Vec<(Arc<Connection>, By)> {
+        self.index().subscribers(kind, name)
     }
 
     /// How many names somebody subscribed to.

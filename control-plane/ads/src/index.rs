@@ -17,6 +17,13 @@ use crate::{connection::Connection, mailbox::Mark};
 /// The name of a change that stands for a view as a whole.
 const WHOLE_VIEW: &str = "*";
 
+/// How something is subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Name,
+    Wildcard,
+}
+
 /// All open streams and their subscriptions.
 #[derive(Default)]
 pub(crate) struct Index {
@@ -85,6 +92,15 @@ impl Index {
         } else {
             self.wildcards[kind as usize].remove(&connection.id);
         }
+    }
+
+    /// Who subscribed to a name, each once, and whether by name or by a wildcard that may cover it.
+    pub fn subscribers(&self, kind: Kind, name: &str) -> Vec<(Arc<Connection>, By)> {
+        let named = self.names[kind as usize].get(name).map_or(&[][..], Vec::as_slice);
+        let is_named = |id: &u64| named.binary_search_by_key(id, |subscriber| subscriber.id).is_ok();
+        let wildcards = self.wildcards[kind as usize].iter().filter(|(id, _)| !is_named(id));
+        let wildcards = wildcards.map(|(_, subscriber)| (subscriber.clone(), By::Wildcard));
+        named.iter().map(|subscriber| (subscriber.clone(), By::Name)).chain(wildcards).collect()
     }
 
     /// Tells all subscribers of one name, whatever they see.

@@ -7,8 +7,9 @@
 //!
 //! The control plane gives a [`Gate`] (who is let in) and [`Secrets`] (the certificate authority), serves
 //! [`Ads::routes`], and shows [`Hub::clients`], [`Hub::dump`], [`Hub::figures`] and what clients report of their calls
-//! ([`Loads`]).
+//! ([`Loads`]). How the clients stand to a route or policy is counted by [`Tallies`].
 
+mod answers;
 mod body;
 mod client_status;
 mod connection;
@@ -26,6 +27,7 @@ mod service;
 pub mod session;
 mod shared;
 mod stream;
+mod tally;
 mod wire;
 
 pub use client_status::{ClientStatus, Dump, DumpedResource, KindStatus, NackStatus, Sync};
@@ -36,3 +38,4 @@ pub use incoming::take_bytes;
 pub use load::{Counts, Load, Loads, WINDOW};
 pub use secret::{LeafSecret, Secrets};
 pub use service::{Ads, tuned};
+pub use tally::{Looked, Refusal, Tallies, Tally};

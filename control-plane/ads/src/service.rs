@@ -210,4 +210,4 @@ fn response(body: impl http_body::Body<Data = Bytes, Error = Infallible> + Send 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

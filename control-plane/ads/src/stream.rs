@@ -259,6 +259,8 @@ impl Live {
 
     fn note(&self, kind: Kind, outcome: Outcome) {
         let counters = &self.hub.counters;
+        self.hub.answers.note_refused(&outcome.refused);
+        self.hub.answers.note();
         if outcome.acked {
             counters.acks[kind as usize].fetch_add(1, Relaxed);
         }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use byrnie_model::{ObjectKind, ObjectRef};
+use byrnie_model::ObjectRef;
 use byrnie_proto::Kind;
 use imbl::{OrdMap, OrdSet, ordmap::DiffItem};
 
@@ -17,8 +17,7 @@ pub struct Slot {
     pub view: View,
 }
 
-/// The resources of each object that users write for the mesh and want to see at work. Services and Pods are left out:
-/// everything comes from them.
+/// The resources of each object of [`Resource::objects`].
 #[derive(Clone, Debug, Default)]
 pub struct Objects(OrdMap<ObjectRef, OrdSet<Slot>>);
 
@@ -40,33 +39,26 @@ impl Objects {
     pub fn replace(&mut self, view: &View, old: Option<&Resource>, new: Option<&Resource>) {
         let Some(either) = new.or(old) else { return };
         let slot = || Slot { kind: either.kind(), name: either.name().clone(), view: view.clone() };
-        for gone in followed(old).filter(|object| !followed(new).any(|kept| kept == *object)) {
+        for gone in of(old).filter(|object| !of(new).any(|kept| kept == *object)) {
             let Some(slots) = self.0.get_mut(gone) else { continue };
             slots.remove(&slot());
             if slots.is_empty() {
                 self.0.remove(gone);
             }
         }
-        for object in followed(new).filter(|object| !followed(old).any(|known| known == *object)) {
+        for object in of(new).filter(|object| !of(old).any(|known| known == *object)) {
             self.0.entry(object.clone()).or_default().insert(slot());
         }
     }
 }
 
-/// The objects that a resource comes from, of the kinds that are followed.
-fn followed(resource: Option<&Resource>) -> impl Iterator<Item = &ObjectRef> {
-    let origins = resource.into_iter().flat_map(Resource::origins);
-    origins.map(|origin| &origin.object).filter(|object| is_followed(object.kind))
-}
-
-fn is_followed(kind: ObjectKind) -> bool {
-    use ObjectKind::{GRPCRoute, HTTPRoute, MeshConfig, PeerPolicy, TrafficPolicy};
-    matches!(kind, HTTPRoute | GRPCRoute | TrafficPolicy | PeerPolicy | MeshConfig)
+fn of(resource: Option<&Resource>) -> impl Iterator<Item = &ObjectRef> {
+    resource.into_iter().flat_map(Resource::objects)
 }
 
 #[cfg(test)]
 mod tests {
-    use byrnie_model::Origin;
+    use byrnie_model::{ObjectKind, Origin};
     use byrnie_proto::envoy::google::protobuf::StringValue;
 
     use super::*;

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use byrnie_model::Origin;
+use byrnie_model::{ObjectKind, ObjectRef, Origin};
 use byrnie_proto::Kind;
 use bytes::Bytes;
 use prost::Message;
@@ -81,6 +81,14 @@ impl Resource {
     /// The objects that it was made from: a NACK is shown on them.
     pub fn origins(&self) -> &[Origin] {
         &self.origins
+    }
+
+    /// Those of them that users write for the mesh and want to see at work: routes, policies, the mesh's settings.
+    /// Services and Pods are left out: everything comes from them.
+    pub fn objects(&self) -> impl Iterator<Item = &ObjectRef> {
+        use ObjectKind::{GRPCRoute, HTTPRoute, MeshConfig, PeerPolicy, TrafficPolicy};
+        let objects = self.origins.iter().map(|origin| &origin.object);
+        objects.filter(|o| matches!(o.kind, HTTPRoute | GRPCRoute | TrafficPolicy | PeerPolicy | MeshConfig))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The real server over loopback, with a gRPC client.
 
-mod fixture;
+pub(crate) mod fixture;
 mod life;
 mod load;
 mod micro;

@@ -1,6 +1,6 @@
 //! One response: which resources and which removals it holds, and what the client has once it got it.
 
-use std::{collections::HashMap, mem, sync::Arc, time::Instant};
+use std::{cell::OnceCell, collections::HashMap, mem, sync::Arc, time::Instant};
 
 use byrnie_proto::Kind;
 use byrnie_snapshot::{Resource, Sight, Version};
@@ -291,7 +291,8 @@ impl Session {
         let (number, nonce) = self.fresh_nonce();
         let version = (self.protocol == Protocol::Sotw).then(|| version(resources.iter()));
         let on_wire = if self.protocol == Protocol::Delta { removed.clone() } else { Vec::new() };
-        self.of_mut(kind).flights.launch(Flight { nonce: number, sent_at: now, changed, removed, replaced });
+        let names = OnceCell::new();
+        self.of_mut(kind).flights.launch(Flight { nonce: number, sent_at: now, changed, removed, replaced, names });
         self.recheck(kind);
         Response {
             protocol: self.protocol,

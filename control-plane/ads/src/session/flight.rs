@@ -1,6 +1,7 @@
 //! Responses on their way, and what the client said to those before.
 
 use std::{
+    cell::OnceCell,
     collections::{HashMap, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
@@ -14,6 +15,8 @@ use super::nack::Nack;
 pub(crate) const ACK_LIMIT: Duration = Duration::from_secs(2);
 /// How many unanswered responses are remembered; only a client that never ACKs comes here.
 const REMEMBERED: usize = 64;
+/// As many names are looked through rather than put in a set.
+const FEW: usize = 16;
 
 /// One response, sent and not yet answered.
 pub(crate) struct Flight {
@@ -24,6 +27,16 @@ pub(crate) struct Flight {
     pub removed: Vec<Arc<str>>,
     /// What the client had in place of `changed` and `removed`, and may still use.
     pub replaced: Vec<Arc<Resource>>,
+    /// The names of `changed` and `removed`, once somebody asked whether one is among them.
+    pub names: OnceCell<foldhash::HashSet<Arc<str>>>,
+}
+
+/// A resource in a version that the client refused, and that nothing was accepted for since.
+#[derive(Clone, Debug)]
+pub(crate) struct Doubt {
+    pub version: Version,
+    /// The client's words; `None` where something else in the response may be at fault, and this is sent once more.
+    pub text: Option<Arc<str>>,
 }
 
 /// All responses of one kind.
@@ -35,6 +48,8 @@ pub(crate) struct Flights {
     kept: HashMap<Arc<str>, Arc<Resource>>,
     /// Refused versions, not to be put in a full response again.
     pub quarantine: HashMap<Arc<str>, Version>,
+    /// What was refused, or came with what was; unlike `nack` it outlives the next refusal.
+    doubts: HashMap<Arc<str>, Doubt>,
     pub nack: Option<Nack>,
     pub sent: u64,
     pub acks: u64,
@@ -119,9 +134,35 @@ impl Flights {
         self.kept.get(name)
     }
 
+    /// Whether something is on its way under a name.
+    pub fn is_on_its_way(&self, name: &str) -> bool {
+        self.on_their_way.iter().any(|flight| flight.holds(name))
+    }
+
+    /// Notes that these resources are not accepted; `text` as in [`Doubt`].
+    pub fn doubt(&mut self, resources: &[Arc<Resource>], text: Option<&Arc<str>>) {
+        let doubt = |resource: &Arc<Resource>| {
+            (resource.name().clone(), Doubt { version: resource.version(), text: text.cloned() })
+        };
+        self.doubts.extend(resources.iter().map(doubt));
+    }
+
+    /// Notes that these resources are accepted, though others in their response are not.
+    pub fn believe(&mut self, resources: &[Arc<Resource>]) {
+        if !self.doubts.is_empty() {
+            resources.iter().for_each(|resource| drop(self.doubts.remove(resource.name())));
+        }
+    }
+
+    /// What was refused under a name.
+    pub fn doubted(&self, name: &str) -> Option<&Doubt> {
+        self.doubts.get(name)
+    }
+
     /// The client has no interest in the name any more.
     pub fn forget(&mut self, name: &Arc<str>) {
         self.kept.remove(name);
+        self.doubts.remove(name);
         self.quarantine.remove(name);
         if let Some(nack) = &mut self.nack
             && nack.open.contains(name)
@@ -135,8 +176,22 @@ impl Flights {
         if !self.kept.is_empty() {
             names().for_each(|name| drop(self.kept.remove(name)));
         }
+        if !self.doubts.is_empty() {
+            names().for_each(|name| drop(self.doubts.remove(name)));
+        }
         if let Some(nack) = &mut self.nack {
             nack.settle(flight.nonce, names());
         }
+    }
+}
+
+impl Flight {
+    fn holds(&self, name: &str) -> bool {
+        if self.changed.len() + self.removed.len() <= FEW {
+            return self.changed.iter().any(|resource| **resource.name() == *name)
+                || self.removed.iter().any(|removed| **removed == *name);
+        }
+        let names = || self.changed.iter().map(|resource| resource.name()).chain(&self.removed).cloned().collect();
+        self.names.get_or_init(names).contains(name)
     }
 }

@@ -7,6 +7,7 @@
 
 mod compose;
 mod flight;
+mod footing;
 mod held;
 mod message;
 mod nack;
@@ -29,6 +30,7 @@ pub use message::{Protocol, Request, ResourceError, Response, TypeUrl, Wanted};
 pub use nack::{Blamed, Nack};
 
 pub(crate) use compose::version;
+pub(crate) use footing::Footing;
 
 use self::{held::Held, subscription::Subscription};
 
@@ -69,6 +71,8 @@ pub struct Outcome {
     pub acked: bool,
     /// The response that it refused.
     pub nack: Option<Nack>,
+    /// The resources of it that count as refused.
+    pub refused: Vec<Arc<Resource>>,
 }
 
 /// What changed in the world since the session looked last; it coalesces.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use byrnie_proto::Kind;
-use byrnie_snapshot::{Dialect, Sight, Snapshot, Version};
+use byrnie_snapshot::{Dialect, Resource, Sight, Snapshot, Version};
 
 use super::{
     Outcome, Protocol, Session, compose,
@@ -58,7 +58,7 @@ impl Session {
             Some(text) => {
                 if let Some(refused) = flights.nack(nonce, text, now) {
                     outcome.nack = flights.nack.clone();
-                    self.on_refused(kind, refused);
+                    outcome.refused = self.on_refused(kind, refused);
                 }
             }
         }
@@ -67,14 +67,24 @@ impl Session {
 
     /// One bad resource must not take others with it: Envoy refuses a whole response for one that fails its validation,
     /// and often does not say which. So what came with it is sent once more without it, or in halves until the bad one
-    /// is alone. gRPC (gRFC A46) and the micro-proxy keep the valid ones anyway.
-    fn on_refused(&mut self, kind: Kind, refused: Refused) {
-        if self.client.dialect != Dialect::Envoy {
-            return;
-        }
+    /// is alone. gRPC (gRFC A46) and the micro-proxy keep the valid ones anyway. Returned is what counts as refused.
+    fn on_refused(&mut self, kind: Kind, refused: Refused) -> Vec<Arc<Resource>> {
         let full = self.protocol == Protocol::Sotw && is_full(kind);
+        let tries_again = self.client.dialect == Dialect::Envoy;
         let subscription = self.of_mut(kind);
         let Refused { blamed, others } = refused;
+        let text = subscription.flights.nack.as_ref().map(|nack| Arc::from(&*nack.text));
+        subscription.flights.doubt(&blamed, text.as_ref());
+        if !tries_again {
+            // Any of them may be the bad one, and it will not be known which.
+            if blamed.is_empty() {
+                subscription.flights.doubt(&others, text.as_ref());
+                return others;
+            }
+            subscription.flights.believe(&others);
+            return blamed;
+        }
+        subscription.flights.doubt(&others, None);
         if full {
             let versions = blamed.iter().chain(&others).map(|resource| (resource.name().clone(), resource.version()));
             subscription.flights.quarantine.extend(versions);
@@ -82,6 +92,7 @@ impl Session {
         let names: Vec<Arc<str>> = others.iter().map(|resource| resource.name().clone()).collect();
         let group = if blamed.is_empty() { names.len().div_ceil(2) } else { names.len() };
         subscription.suspects.extend(names.chunks(group.max(1)).map(<[_]>::to_vec));
+        blamed
     }
 
     /// A state-of-the-world request lists all that is wanted.

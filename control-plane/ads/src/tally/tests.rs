@@ -1,0 +1,3 @@
+mod counting;
+mod proxy;
+mod round;
