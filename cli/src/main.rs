@@ -4,6 +4,7 @@ mod bootstrap;
 mod crds;
 mod demo;
 mod describe;
+mod install;
 mod output;
 mod proxies;
 mod remote;
@@ -36,6 +37,8 @@ enum Verb {
     Bootstrap(bootstrap::Args),
     /// Print the definitions of the mesh's own kinds, for `kubectl apply --server-side -f -`.
     Crds,
+    /// Print the objects of the control plane for a cluster, for `kubectl apply --server-side -f -`.
+    Install(install::Args),
     /// Print a join token for a workload.
     Token(token::Args),
     /// Run a demo mesh of real processes, with a live view.
@@ -83,6 +86,7 @@ fn start(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Validate(args) => validate::run(&args),
         Verb::Bootstrap(args) => bootstrap::run(&args).map(done),
         Verb::Crds => crds::run().map(done),
+        Verb::Install(args) => install::run(&args).map(done),
         Verb::Token(args) => token::run(&args).map(done),
         Verb::Demo(args) => wait(demo::run(args)),
         Verb::ProxyStatus(args) => wait(proxies::status(&args)).map(done),

@@ -77,7 +77,8 @@ impl Source {
     }
 }
 
-fn leaf_lifetime(text: &str) -> Result<Duration, String> {
+/// Reads the lifetime of leaves, as the control plane takes it.
+pub fn leaf_lifetime(text: &str) -> Result<Duration, String> {
     let lifetime = token::lifetime(text)?;
     if (SHORTEST_LEAF..=LEAF_LIFETIME).contains(&lifetime) {
         return Ok(lifetime);

@@ -7,6 +7,7 @@
 
 mod audit;
 mod authority;
+mod chart;
 mod etcd;
 mod https;
 mod kubectl;
