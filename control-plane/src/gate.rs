@@ -65,7 +65,7 @@ impl TokenGate {
 
     /// The workload that a join token names.
     fn joined(&self, token: &str) -> Result<Proven, TokenError> {
-        let subject = self.authority.tokens().verify(token, (self.clock)())?;
+        let subject = self.authority.tokens().ok_or(TokenError::NoKey)?.verify(token, (self.clock)())?;
         Ok(Proven { workload: WorkloadName::new(subject.namespace(), subject.pod()), bound: None })
     }
 
@@ -153,7 +153,8 @@ async fn bound(reviews: &Reviews, token: &str) -> Result<Proven, Status> {
 
 /// Whether the fault of a token is that somebody else made it.
 fn is_of_others(error: &TokenError) -> bool {
-    matches!(error, TokenError::NotAToken | TokenError::TooLong(_) | TokenError::Algorithm | TokenError::Signature)
+    use TokenError::{Algorithm, NoKey, NotAToken, Signature, TooLong};
+    matches!(error, NotAToken | TooLong(_) | Algorithm | Signature | NoKey)
 }
 
 fn refused(error: &TokenError) -> Status {

@@ -33,6 +33,6 @@ impl Secrets for IssuedSecrets {
     }
 
     fn trust(&self) -> TrustBundle {
-        self.authority.roots().clone()
+        self.authority.roots()
     }
 }

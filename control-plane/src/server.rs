@@ -62,6 +62,7 @@ struct Shared {
 struct Services {
     ads: Ads,
     signing: SigningService,
+    state: CaState,
     authority: Arc<Authority>,
     clock: Clock,
     /// Beyond loopback, with when to renew it.
@@ -146,8 +147,8 @@ impl Services {
     ) -> Result<Self, StartError> {
         let Shared { hub, loads, current } = shared;
         let clock: Clock = Arc::new(SystemTime::now);
-        let authority = Authority::new(CaState::open(&settings.state, trust_domain, clock())?);
-        let authority = Arc::new(authority.with_lifetime(settings.leaf_lifetime));
+        let state = CaState::open(&settings.state, trust_domain, clock())?;
+        let authority = Arc::new(Authority::new(state.keys().clone()).with_lifetime(settings.leaf_lifetime));
         let loopback = settings.xds_address.ip().is_loopback();
         let accepted = accepted(&settings.source, reviews, &clock);
         let gate = TokenGate::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock), accepted, loopback);
@@ -161,7 +162,7 @@ impl Services {
             let address = settings.xds_address.ip();
             Some(ServerCertificate::issue(Arc::clone(&authority), Arc::clone(&clock), address)?)
         };
-        Ok(Self { ads, signing, authority, clock, certificate })
+        Ok(Self { ads, signing, state, authority, clock, certificate })
     }
 
     /// Answers proxies until draining ends.
@@ -170,7 +171,7 @@ impl Services {
         xds: TcpListener,
         drain: &Drain,
     ) -> Result<JoinHandle<Result<(), tonic::transport::Error>>, StartError> {
-        until_draining(drain, self.authority.keep_issuer(self.clock));
+        until_draining(drain, Arc::new(self.state).keep_issuer(self.authority, self.clock));
         let router = byrnie_ads::tuned(Server::builder()).add_routes(self.ads.routes());
         let router = router.add_service(self.signing.into_server());
         let (draining, forced) = (drain.watch(), drain.watch());

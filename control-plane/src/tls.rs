@@ -178,17 +178,16 @@ fn server_names(address: IpAddr) -> Vec<ServerName<'static>> {
 
 #[cfg(test)]
 mod tests {
-    use byrnie_ca::State;
+    use byrnie_ca::Keys;
     use byrnie_identity::TrustDomain;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn the_certificate_is_renewed_while_the_process_runs() {
-        let folder = tempfile::tempdir().unwrap();
         let start = SystemTime::now();
-        let state = State::open(folder.path(), &TrustDomain::default(), start).unwrap();
-        let (began, authority) = (tokio::time::Instant::now(), Arc::new(Authority::new(state)));
+        let keys = Keys::make(&TrustDomain::default(), start).unwrap();
+        let (began, authority) = (tokio::time::Instant::now(), Arc::new(Authority::new(keys)));
         let clock: Clock = Arc::new(move || start + began.elapsed());
         let (certificate, renew_at) = ServerCertificate::issue(authority, clock, [192, 0, 2, 1].into()).unwrap();
         let first = certificate.current.load_full();

@@ -1,3 +1,5 @@
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use rustls_pki_types::CertificateDer;
 use x509_parser::{
     extensions::GeneralName,
@@ -32,17 +34,28 @@ pub fn peer_identity(der: &[u8]) -> Result<SpiffeId, CertificateError> {
 
 /// All URI SANs of the certificate `der`, as written.
 pub fn certificate_uris(der: &[u8]) -> Result<Vec<String>, CertificateError> {
-    let unreadable = |error: String| CertificateError::Unreadable(error);
-    let (_, certificate) = X509Certificate::from_der(der).map_err(|error| unreadable(error.to_string()))?;
-    let names = certificate.subject_alternative_name().map_err(|error| unreadable(error.to_string()))?;
+    let certificate = parsed(der)?;
+    let names = certificate.subject_alternative_name();
+    let names = names.map_err(|error| CertificateError::Unreadable(error.to_string()))?;
     let names = names.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
     Ok(uris(names).into_iter().map(str::to_owned).collect())
+}
+
+/// When the certificate `der` ends.
+pub fn certificate_end(der: &[u8]) -> Result<SystemTime, CertificateError> {
+    let end = parsed(der)?.validity().not_after.timestamp();
+    Ok(UNIX_EPOCH + Duration::from_secs(end.try_into().unwrap_or_default()))
 }
 
 /// `chain` as one PEM text, in its order.
 pub fn certificates_pem(chain: &[CertificateDer<'_>]) -> String {
     let blocks: Vec<_> = chain.iter().map(|der| pem::Pem::new("CERTIFICATE", der.as_ref())).collect();
     pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
+}
+
+fn parsed(der: &[u8]) -> Result<X509Certificate<'_>, CertificateError> {
+    let read = X509Certificate::from_der(der);
+    read.map(|(_, certificate)| certificate).map_err(|error| CertificateError::Unreadable(error.to_string()))
 }
 
 /// The URIs among `names`.
@@ -74,5 +87,15 @@ mod tests {
         assert_eq!(peer_identity(&certificate(&[id, id])), Err(CertificateError::UriSans(2)));
         assert!(matches!(peer_identity(&certificate(&["spiffe://d/x"])), Err(CertificateError::Identity(_))));
         assert!(matches!(peer_identity(b"hello"), Err(CertificateError::Unreadable(_))));
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_read() {
+        let mut params = CertificateParams::default();
+        let end = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        params.not_after = end.into();
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert_eq!(certificate_end(certificate.der()), Ok(end));
+        assert!(certificate_end(b"hello").is_err());
     }
 }

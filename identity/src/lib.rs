@@ -10,6 +10,6 @@ mod request;
 mod spiffe;
 
 pub use bundle::TrustBundle;
-pub use certificate::{CertificateError, certificate_uris, certificates_pem, peer_identity};
+pub use certificate::{CertificateError, certificate_end, certificate_uris, certificates_pem, peer_identity};
 pub use request::{PublicKey, RequestError, SigningRequest};
 pub use spiffe::{Account, IdentityError, SpiffeId, TrustDomain};

@@ -1,41 +1,46 @@
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
 use byrnie_identity::{PublicKey, SpiffeId, TrustBundle, TrustDomain};
-use rcgen::{
-    CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData,
-    SanType, SubjectPublicKeyInfo,
-};
-use rustls_pki_types::ServerName;
-use tokio::{task::spawn_blocking, time::sleep};
-use tracing::{error, warn};
+use rcgen::{KeyPair, PublicKeyData, SanType, SubjectPublicKeyInfo};
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::{sync::watch, time::sleep};
 
 use crate::{
     Clock,
-    leaf::{Issued, Leaf, PrivateKey},
-    signer::{Signer, Validity, random_serial, written},
-    state::{State, StateError},
+    keys::{Keys, KeysError},
+    leaf::{Issued, Leaf, PrivateKey, leaf_params},
+    signer::{Validity, written},
     token::TokenKey,
 };
 
 /// How long a leaf lasts, and the longest that anyone may ask for.
 pub const LEAF_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How often a running process looks whether the issuer is due. A wall clock may jump: one long sleep would miss it.
-const LOOK_AT_ISSUER: Duration = Duration::from_secs(60 * 60);
-const RETRY_ISSUER: Duration = Duration::from_secs(60);
+/// How often a running process looks whether former roots can go.
+const LOOK_AT_ROOTS: Duration = Duration::from_secs(60);
+/// How far the clocks of peers may be behind ours.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// The certificate authority of one trust domain, ready to issue. Issuing touches no disk.
 pub struct Authority {
-    state: State,
-    issuer: ArcSwap<Signer>,
-    roots: TrustBundle,
+    trust_domain: TrustDomain,
+    keys: ArcSwap<Keys>,
+    roots: watch::Sender<TrustBundle>,
+    /// Held while keys or roots are replaced.
+    former: Mutex<Vec<Former>>,
     lifetime: Duration,
     jitter: Box<dyn Fn() -> f64 + Send + Sync>,
+}
+
+/// A root that issues no more, and until when leaves under it may be in use.
+struct Former {
+    root: CertificateDer<'static>,
+    until: SystemTime,
 }
 
 /// A leaf that cannot be issued.
@@ -64,11 +69,16 @@ pub enum IssueError {
 }
 
 impl Authority {
-    /// The authority over `state`.
-    pub fn new(state: State) -> Self {
-        let issuer = ArcSwap::new(state.issuer().clone());
-        let roots = TrustBundle::new(state.trust_domain().clone(), vec![state.root().certificate().clone()]);
-        Self { state, issuer, roots, lifetime: LEAF_LIFETIME, jitter: Box::new(system_jitter) }
+    /// The authority that issues with `keys`.
+    pub fn new(keys: Keys) -> Self {
+        Self {
+            trust_domain: keys.trust_domain().clone(),
+            roots: watch::Sender::new(keys.roots().clone()),
+            keys: ArcSwap::from_pointee(keys),
+            former: Mutex::default(),
+            lifetime: LEAF_LIFETIME,
+            jitter: Box::new(system_jitter),
+        }
     }
 
     /// With leaves of another lifetime than [`LEAF_LIFETIME`].
@@ -83,17 +93,78 @@ impl Authority {
 
     /// The trust domain that this authority speaks for.
     pub fn trust_domain(&self) -> &TrustDomain {
-        self.state.trust_domain()
+        &self.trust_domain
     }
 
-    /// What peers need to verify the leaves.
-    pub fn roots(&self) -> &TrustBundle {
-        &self.roots
+    /// The keys that are in use.
+    pub fn keys(&self) -> Arc<Keys> {
+        self.keys.load_full()
     }
 
-    /// Mints and verifies join tokens.
-    pub fn tokens(&self) -> &TokenKey {
-        self.state.tokens()
+    /// What peers need to verify all leaves that may be in use.
+    pub fn roots(&self) -> TrustBundle {
+        self.roots.borrow().clone()
+    }
+
+    /// [`roots`](Self::roots), and each change of them.
+    pub fn follow_roots(&self) -> watch::Receiver<TrustBundle> {
+        self.roots.subscribe()
+    }
+
+    /// Mints and verifies join tokens; there are none where the issuer is the user's own.
+    pub fn tokens(&self) -> Option<Arc<TokenKey>> {
+        self.keys.load().tokens().cloned()
+    }
+
+    /// Issues with `keys` from now on; says whether that changed the roots, as [`follow_roots`](Self::follow_roots)
+    /// tells too.
+    ///
+    /// Leaves that are out keep their peers' trust: a root that `keys` lack stays in the bundle until the last leaf
+    /// under it has ended. This process alone remembers it: one that starts later knows the roots of `keys` only. Nor
+    /// can it help peers that have not yet heard of a new root, and get a leaf under it: where no handshake may fail,
+    /// `keys` with the old issuer and both roots come first, and the new issuer when all peers have both.
+    pub fn replace(&self, keys: Keys, now: SystemTime) -> Result<bool, KeysError> {
+        if *keys.trust_domain() != self.trust_domain {
+            let (found, wanted) = (keys.trust_domain().clone(), self.trust_domain.clone());
+            return Err(KeysError::TrustDomain { found, wanted });
+        }
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = now + self.lifetime + CLOCK_SKEW;
+        let old = self.keys.load();
+        // One that stands there from an earlier time was in use again since.
+        former.retain(|former| !old.roots().roots().contains(&former.root));
+        former.extend(old.roots().roots().iter().map(|root| Former { root: root.clone(), until }));
+        // Roots first: whoever gets a leaf of the new issuer can be told its root.
+        let changed = self.publish(&keys, &mut former, now);
+        self.keys.store(Arc::new(keys));
+        Ok(changed)
+    }
+
+    /// Drops former roots whose leaves have ended; says whether there were any.
+    pub fn forget_former_roots(&self, now: SystemTime) -> bool {
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        self.publish(&self.keys.load(), &mut former, now)
+    }
+
+    /// Forgets former roots in time for as long as it runs. The owner aborts it.
+    pub async fn keep_roots(self: Arc<Self>, clock: Clock) {
+        loop {
+            sleep(LOOK_AT_ROOTS).await;
+            self.forget_former_roots(clock());
+        }
+    }
+
+    /// Makes the bundle of `keys` and what is left of `former` the one in force; says whether it is another.
+    fn publish(&self, keys: &Keys, former: &mut Vec<Former>, now: SystemTime) -> bool {
+        let present = keys.roots().roots();
+        former.retain(|former| now < former.until && !present.contains(&former.root));
+        let roots: Vec<_> = present.iter().chain(former.iter().map(|former| &former.root)).cloned().collect();
+        let bundle = TrustBundle::new(self.trust_domain.clone(), roots);
+        self.roots.send_if_modified(|current| {
+            let changed = *current != bundle;
+            *current = bundle;
+            changed
+        })
     }
 
     /// A leaf for a workload that keeps its key. A `lifetime` longer than the authority's own is cut to it.
@@ -120,35 +191,6 @@ impl Authority {
         Ok(Leaf { issued, key: PrivateKey::new(key.serialize_der()) })
     }
 
-    /// Renews the issuer if two thirds of its life are over; says whether it did. Blocks on the disk.
-    pub fn renew_issuer(&self, now: SystemTime) -> Result<bool, StateError> {
-        let validity = self.issuer.load().validity();
-        if now < validity.two_thirds() {
-            return Ok(false);
-        }
-        let renewed = self.state.renew_issuer(validity, now)?;
-        Ok(renewed.map(|issuer| self.issuer.store(issuer)).is_some())
-    }
-
-    /// Keeps the issuer renewed for as long as it runs. The owner aborts it.
-    pub async fn keep_issuer(self: Arc<Self>, clock: Clock) {
-        loop {
-            let (authority, now) = (self.clone(), clock());
-            let wait = match spawn_blocking(move || authority.renew_issuer(now)).await {
-                Ok(Ok(_)) => LOOK_AT_ISSUER,
-                Ok(Err(error)) => {
-                    error!(%error, "cannot renew the issuer");
-                    RETRY_ISSUER
-                }
-                Err(error) => {
-                    warn!(%error, "renewal of the issuer ended early");
-                    RETRY_ISSUER
-                }
-            };
-            sleep(wait).await;
-        }
-    }
-
     fn sign(
         &self,
         id: &SpiffeId,
@@ -157,19 +199,21 @@ impl Authority {
         lifetime: Duration,
         now: SystemTime,
     ) -> Result<Issued, IssueError> {
-        if id.trust_domain() != self.trust_domain() {
-            return Err(IssueError::TrustDomain { id: id.clone(), ours: self.trust_domain().clone() });
+        if *id.trust_domain() != self.trust_domain {
+            return Err(IssueError::TrustDomain { id: id.clone(), ours: self.trust_domain.clone() });
         }
-        let issuer = self.issuer.load();
-        let validity = Validity::starting(now, lifetime).within(issuer.validity());
+        let names: Result<Vec<_>, _> = names.iter().map(san).collect();
+        let keys = self.keys.load();
+        let issuing = keys.issuing();
+        let validity = Validity::starting(now, lifetime).within(issuing.validity);
         let left = validity.not_after.duration_since(now).unwrap_or_default();
         if left.is_zero() {
-            return Err(IssueError::IssuerEnded(written(issuer.validity().not_after)));
+            return Err(IssueError::IssuerEnded(written(issuing.validity.not_after)));
         }
-        let leaf = issuer.sign(&leaf_params(id, names, validity)?, key)?;
+        let leaf = issuing.signer.sign(&leaf_params(id, &names?, validity)?, key)?;
         let share = 2.0 / 3.0 * (1.0 + 0.05 * (self.jitter)().clamp(-1.0, 1.0));
         Ok(Issued {
-            chain: vec![leaf, issuer.certificate().clone()],
+            chain: [&[leaf], &issuing.chain[..]].concat(),
             not_after: validity.not_after,
             renew_at: now + left.mul_f64(share),
         })
@@ -179,33 +223,19 @@ impl Authority {
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authority")
-            .field("state", &self.state)
+            .field("keys", &*self.keys.load())
             .field("lifetime", &self.lifetime)
             .finish_non_exhaustive()
     }
 }
 
-/// A leaf with an empty subject: SPIFFE X509-SVID puts the name into the URI SAN, which is critical then (RFC 5280,
-/// section 4.1.2.6).
-fn leaf_params(id: &SpiffeId, names: &[ServerName<'_>], validity: Validity) -> Result<CertificateParams, IssueError> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.serial_number = Some(random_serial()?);
-    params.not_before = validity.not_before.into();
-    params.not_after = validity.not_after.into();
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    params.use_authority_key_identifier_extension = true;
-    params.subject_alt_names.push(SanType::URI(id.to_string().try_into()?));
-    for name in names {
-        params.subject_alt_names.push(match name {
-            ServerName::DnsName(dns) => SanType::DnsName(dns.as_ref().try_into()?),
-            ServerName::IpAddress(ip) => SanType::IpAddress((*ip).into()),
-            other => return Err(IssueError::Name(other.to_str().into_owned())),
-        });
+/// A name as a certificate holds it.
+fn san(name: &ServerName<'_>) -> Result<SanType, IssueError> {
+    match name {
+        ServerName::DnsName(dns) => Ok(SanType::DnsName(dns.as_ref().try_into()?)),
+        ServerName::IpAddress(ip) => Ok(SanType::IpAddress((*ip).into())),
+        other => Err(IssueError::Name(other.to_str().into_owned())),
     }
-    Ok(params)
 }
 
 /// Uniform in -1 to 1, from the system's random source; 0 should it fail.

@@ -23,7 +23,7 @@ pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
 /// Makes the directory `dir` with `files` (name, mode, content) in it: all of them, or nothing at that name.
 ///
 /// The caller holds the [`Lock`] of the parent, so what lies at the temporary name is left over from a killed process.
-pub(crate) fn create_dir_with(dir: &Path, files: &[(&str, u32, &str)]) -> io::Result<()> {
+pub(crate) fn create_dir_with(dir: &Path, files: &[(&str, u32, &[u8])]) -> io::Result<()> {
     let staging = beside(dir);
     let attempt = || {
         if staging.try_exists()? {
@@ -44,7 +44,7 @@ pub(crate) fn create_dir_with(dir: &Path, files: &[(&str, u32, &str)]) -> io::Re
 }
 
 /// Replaces the file at `path` as a whole. The caller holds the [`Lock`].
-pub(crate) fn replace(path: &Path, mode: u32, content: &str) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let staging = beside(path);
     let attempt = || {
         if staging.try_exists()? {
@@ -83,9 +83,9 @@ impl Lock {
     }
 }
 
-fn write(path: &Path, mode: u32, content: &str) -> io::Result<()> {
+fn write(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(content.as_bytes())?;
+    file.write_all(content)?;
     file.sync_all()
 }
 

@@ -1,12 +1,15 @@
 use std::{fmt, time::SystemTime};
 
-use byrnie_identity::certificates_pem;
+use byrnie_identity::{SpiffeId, certificates_pem};
+use rcgen::{CertificateParams, DistinguishedName, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, SanType};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+
+use crate::signer::{Validity, random_serial};
 
 /// A signed leaf, without its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
-    /// The leaf, then its issuer; peers hold the root.
+    /// The leaf, then its issuer, then what signed that, and so on; peers hold the root.
     pub chain: Vec<CertificateDer<'static>>,
     /// When the leaf ends.
     pub not_after: SystemTime,
@@ -56,4 +59,25 @@ impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
+}
+
+/// A leaf with an empty subject: SPIFFE X509-SVID puts the name into the URI SAN, which is critical then (RFC 5280,
+/// section 4.1.2.6).
+pub(crate) fn leaf_params(
+    id: &SpiffeId,
+    names: &[SanType],
+    validity: Validity,
+) -> Result<CertificateParams, rcgen::Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.serial_number = Some(random_serial()?);
+    params.not_before = validity.not_before.into();
+    params.not_after = validity.not_after.into();
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    params.subject_alt_names.push(SanType::URI(id.to_string().try_into()?));
+    params.subject_alt_names.extend_from_slice(names);
+    Ok(params)
 }

@@ -1,15 +1,18 @@
 //! The certificate authority of one trust domain.
 //!
-//! [`State`] is the directory that holds the root, the issuer and the key of join tokens; it is made once and verified
-//! at every start. [`Authority`] issues leaves from it: whole ones with a key ([`Leaf`]) for a stand-alone Envoy by SDS
-//! and for the control plane's own server, and by signing request through [`SigningService`] for workloads that keep
-//! their key. [`TokenKey`] mints and verifies the tokens by which a workload outside Kubernetes proves who it is.
+//! [`Keys`] are the root, the issuer and the key of join tokens, or an issuer that the user brings; they are kept as
+//! texts, in a directory by [`State`], which makes them once and verifies them at every start, or in a Secret by whoever
+//! follows a cluster. [`Authority`] issues leaves with them, and with others when it is told: whole ones with a key
+//! ([`Leaf`]) for a stand-alone Envoy by SDS and for the control plane's own server, and by signing request through
+//! [`SigningService`] for workloads that keep their key. [`TokenKey`] mints and verifies the tokens by which a workload
+//! outside Kubernetes proves who it is.
 //!
-//! Floors, from the top: `service`, `authority`, `state`, then `leaf`, `token`, `signer` and `disk`, which do not know
-//! each other. The clock is an argument everywhere; nothing here reads the time on its own.
+//! Floors, from the top: `service` and `state`, `authority`, `keys`, `leaf`, then `token`, `signer` and `disk`, which do
+//! not know each other. The clock is an argument everywhere; nothing here reads the time on its own.
 
 mod authority;
 mod disk;
+mod keys;
 mod leaf;
 mod service;
 mod signer;
@@ -19,6 +22,7 @@ mod token;
 use std::{sync::Arc, time::SystemTime};
 
 pub use authority::{Authority, IssueError, LEAF_LIFETIME};
+pub use keys::{Keys, KeysError};
 pub use leaf::{Issued, Leaf, PrivateKey};
 pub use service::{Authenticate, SigningService, bearer};
 pub use signer::SignerError;

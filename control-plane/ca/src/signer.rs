@@ -58,6 +58,26 @@ pub enum SignerError {
     /// A broken chain.
     #[error("is not signed by the root")]
     Chain,
+    /// The key of a user's issuer cannot be used.
+    #[error(
+        "holds no key that can be used: ECDSA P-256 or P-384, or RSA, in PEM, PKCS #8, PKCS #1 or SEC 1, not encrypted, \
+         is accepted ({0})"
+    )]
+    IssuerKey(String),
+    /// A user's chain that is torn.
+    #[error(
+        "is not signed by the certificate after it: the issuer comes first, then the one that signed it, and so on"
+    )]
+    Order,
+    /// A user's issuer that leads to no root.
+    #[error("is signed by none of the certificates in ca.crt, where its root is needed")]
+    Unrooted,
+    /// A name that cannot be written into leaves.
+    #[error("has a subject that leaves cannot name: one attribute a part, none twice, and at least one is accepted")]
+    Subject,
+    /// An issuer whose leaves would be refused.
+    #[error("cannot issue for the mesh, a leaf of it is refused: {0}")]
+    Trial(String),
     /// Its time is over.
     #[error("expired at {0}")]
     Expired(String),
@@ -95,39 +115,36 @@ impl Signer {
     }
 
     /// Reads a certificate and its key, and checks that they belong together.
-    pub(crate) fn from_pem(certificate: &str, key: &str) -> Result<Self, SignerError> {
-        let unreadable = |error: String| SignerError::Certificate(error);
+    pub(crate) fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, SignerError> {
         let certificate =
-            CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
-        let key = PrivatePkcs8KeyDer::from_pem_slice(key.as_bytes()).map_err(|e| SignerError::Key(e.to_string()))?;
+            CertificateDer::from_pem_slice(certificate).map_err(|error| SignerError::Certificate(error.to_string()))?;
+        let key = PrivatePkcs8KeyDer::from_pem_slice(key).map_err(|error| SignerError::Key(error.to_string()))?;
         let key = KeyPair::try_from(&key).map_err(|error| SignerError::Key(error.to_string()))?;
-        let (_, parsed) = X509Certificate::from_der(&certificate).map_err(|error| unreadable(error.to_string()))?;
-        if parsed.public_key().raw != key.subject_public_key_info() {
+        Self::new(certificate, key)
+    }
+
+    /// A signer of a certificate and the key that belongs to it.
+    pub(crate) fn new(certificate: CertificateDer<'static>, key: KeyPair) -> Result<Self, SignerError> {
+        let own = parsed(&certificate)?;
+        if own.public_key().raw != key.subject_public_key_info() {
             return Err(SignerError::Mismatch);
         }
-        let time = |time: ASN1Time| UNIX_EPOCH + Duration::from_secs(time.timestamp().try_into().unwrap_or_default());
-        let validity =
-            Validity { not_before: time(parsed.validity().not_before), not_after: time(parsed.validity().not_after) };
-        let issuer = Issuer::from_ca_cert_der(&certificate, key).map_err(|error| unreadable(error.to_string()))?;
+        let validity = Validity::of(&own);
+        let issuer = Issuer::from_ca_cert_der(&certificate, key);
+        let issuer = issuer.map_err(|error| SignerError::Certificate(error.to_string()))?;
         Ok(Self { certificate, issuer, validity })
     }
 
     /// Whether this signer may be used now: a CA of `trust_domain`, signed by `by` (itself, for a root).
     pub(crate) fn check(&self, by: &Signer, trust_domain: &TrustDomain, now: SystemTime) -> Result<(), SignerError> {
-        let unreadable = |error: String| SignerError::Certificate(error);
-        let (_, own) = X509Certificate::from_der(&self.certificate).map_err(|error| unreadable(error.to_string()))?;
-        let (_, parent) = X509Certificate::from_der(&by.certificate).map_err(|error| unreadable(error.to_string()))?;
-        let may_sign = own.key_usage().ok().flatten().is_some_and(|usage| usage.value.key_cert_sign());
-        if !own.is_ca() || !may_sign {
-            return Err(SignerError::NotCa);
-        }
-        let wanted = uri(trust_domain);
-        let found = certificate_uris(&self.certificate).map_err(|error| unreadable(error.to_string()))?;
+        let own = parsed(&self.certificate)?;
+        check_ca(&own)?;
+        let (found, wanted) = (uris(&own)?, uri(trust_domain));
         if found != [wanted.as_str()] {
             let found = if found.is_empty() { "no trust domain".to_owned() } else { found.join(", ") };
             return Err(SignerError::TrustDomain { found, wanted });
         }
-        if own.issuer() != parent.subject() || own.verify_signature(Some(parent.public_key())).is_err() {
+        if !is_signed_by(&own, &parsed(&by.certificate)?) {
             return Err(SignerError::Chain);
         }
         self.validity.check(now)
@@ -166,6 +183,13 @@ impl fmt::Debug for Signer {
 }
 
 impl Validity {
+    /// The time of a certificate.
+    pub(crate) fn of(certificate: &X509Certificate<'_>) -> Self {
+        let time = |time: ASN1Time| UNIX_EPOCH + Duration::from_secs(time.timestamp().try_into().unwrap_or_default());
+        let validity = certificate.validity();
+        Self { not_before: time(validity.not_before), not_after: time(validity.not_after) }
+    }
+
     /// From [`CLOCK_SKEW`] before `now` until `lifetime` after it.
     pub(crate) fn starting(now: SystemTime, lifetime: Duration) -> Self {
         let now = whole_seconds(now);
@@ -192,6 +216,28 @@ impl Validity {
         }
         Ok(())
     }
+}
+
+/// Reads a certificate.
+pub(crate) fn parsed<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, SignerError> {
+    let read = X509Certificate::from_der(der);
+    read.map(|(_, certificate)| certificate).map_err(|error| SignerError::Certificate(error.to_string()))
+}
+
+/// Whether a certificate may sign others.
+pub(crate) fn check_ca(certificate: &X509Certificate<'_>) -> Result<(), SignerError> {
+    let may_sign = certificate.key_usage().ok().flatten().is_some_and(|usage| usage.value.key_cert_sign());
+    if certificate.is_ca() && may_sign { Ok(()) } else { Err(SignerError::NotCa) }
+}
+
+/// Whether `by` signed `certificate`.
+pub(crate) fn is_signed_by(certificate: &X509Certificate<'_>, by: &X509Certificate<'_>) -> bool {
+    certificate.issuer() == by.subject() && certificate.verify_signature(Some(by.public_key())).is_ok()
+}
+
+/// All URI SANs of a certificate, as written.
+pub(crate) fn uris(certificate: &X509Certificate<'_>) -> Result<Vec<String>, SignerError> {
+    certificate_uris(certificate.as_raw()).map_err(|error| SignerError::Certificate(error.to_string()))
 }
 
 /// Random and positive, 128 bits (RFC 5280, section 4.1.2.2: at most 20 bytes; CA/Browser Forum: at least 64 bits).
@@ -237,6 +283,7 @@ fn ca_params(
     Ok(params)
 }
 
-fn uri(trust_domain: &TrustDomain) -> String {
+/// How a signing certificate names its trust domain.
+pub(crate) fn uri(trust_domain: &TrustDomain) -> String {
     format!("spiffe://{trust_domain}")
 }

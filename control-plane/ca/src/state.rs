@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -7,46 +8,40 @@ use std::{
 };
 
 use byrnie_identity::{IdentityError, TrustDomain};
-use rcgen::KeyPair;
-use tracing::{info, warn};
+use tokio::{task::spawn_blocking, time::sleep};
+use tracing::{error, info, warn};
 
 use crate::{
+    Clock,
+    authority::Authority,
     disk::{self, Lock, PUBLIC, SECRET},
-    signer::{Signer, SignerError, Validity},
+    keys::{self, ISSUER, Keys, KeysError, ROOT_CERTIFICATE, ROOT_KEY, TOKEN_KEY, TRUST_DOMAIN},
+    signer::SignerError,
     token::TokenKey,
 };
 
 const HOME: &str = "ca";
 const LOCK: &str = "lock";
-const TRUST_DOMAIN: &str = "trust-domain";
-const ROOT_CERTIFICATE: &str = "root.crt";
-const ROOT_KEY: &str = "root.key";
-/// Key and certificate in one file, so that a renewal is one rename.
-const ISSUER: &str = "issuer.pem";
-const TOKEN_KEY: &str = "token.key";
+/// What is kept, and the mode of its file.
+const FILES: [(&str, u32); 5] =
+    [(TRUST_DOMAIN, PUBLIC), (ROOT_CERTIFICATE, PUBLIC), (ROOT_KEY, SECRET), (ISSUER, SECRET), (TOKEN_KEY, SECRET)];
 
 /// How long a start waits for another process that is making or renewing the same state.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The authority's keys, as they lie in a directory:
-///
-/// ```text
-/// DIR/lock              held while the state is made or changed
-/// DIR/ca/trust-domain   whose keys these are
-/// DIR/ca/root.crt       DIR/ca/root.key      the root, 10 years
-/// DIR/ca/issuer.pem     the issuer's key and certificate, 1 year, renewed at two thirds
-/// DIR/ca/token.key      signs join tokens
-/// ```
+/// How often a running process looks whether the issuer is due. A wall clock may jump: one long sleep would miss it.
+const LOOK_AT_ISSUER: Duration = Duration::from_secs(60 * 60);
+const RETRY_ISSUER: Duration = Duration::from_secs(60);
+
+/// The directory in which [`Keys`] are kept: `DIR/lock`, which is held while they are made or changed, and `DIR/ca` with
+/// a file for each of their texts.
 ///
 /// `DIR/ca` appears by one rename when all of it is on the disk, and later changes replace one file by rename: a kill
 /// or a full disk leaves the state as it was.
 #[derive(Debug)]
 pub struct State {
     dir: PathBuf,
-    trust_domain: TrustDomain,
-    root: Signer,
-    issuer: Arc<Signer>,
-    tokens: TokenKey,
+    keys: Keys,
 }
 
 /// A state directory that cannot be used.
@@ -133,14 +128,20 @@ impl State {
         let _lock = lock(dir)?;
         let home = dir.join(HOME);
         if !home.try_exists().map_err(io_at(&home, "look at the directory"))? {
-            create(&home, trust_domain, now)?;
+            create(dir, trust_domain, now)?;
             info!(state = %dir.display(), %trust_domain, "made a new root");
         }
-        let mut state = Self::load(dir, trust_domain, now)?;
-        if let Some(issuer) = state.renewed_issuer(state.issuer.validity(), now)? {
-            state.issuer = issuer;
+        let keys = load(dir, trust_domain, now)?;
+        let mut state = Self { dir: dir.to_owned(), keys };
+        if let Some(renewed) = state.renewed(&state.keys, now)? {
+            state.keys = renewed;
         }
         Ok(state)
+    }
+
+    /// The keys as they were found or made.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The key that signs the join tokens of an existing state, for a process that only mints.
@@ -149,7 +150,12 @@ impl State {
         if !home.try_exists().map_err(io_at(&home, "look at the directory"))? {
             return Err(StateError::Absent(dir.to_owned()));
         }
-        read_token_key(&home, &read_marker(&home)?)
+        let read_all = || {
+            let trust_domain = keys::marker(&read(&home.join(TRUST_DOMAIN))?).map_err(|error| unusable(dir, error))?;
+            let text = read_secret(&home.join(TOKEN_KEY))?;
+            keys::token_key(&trust_domain, &text).map_err(|error| unusable(dir, error))
+        };
+        read_all()
     }
 
     /// Where the root certificate of the state in `dir` lies, PEM; for clients beyond this machine.
@@ -157,66 +163,54 @@ impl State {
         dir.join(HOME).join(ROOT_CERTIFICATE)
     }
 
-    fn load(dir: &Path, trust_domain: &TrustDomain, now: SystemTime) -> Result<Self, StateError> {
-        let home = dir.join(HOME);
-        check_mode(&home, 0o022, 0o700)?;
-        let found = read_marker(&home)?;
-        if found != *trust_domain {
-            return Err(StateError::TrustDomain { dir: dir.to_owned(), found, wanted: trust_domain.clone() });
+    /// Renews the issuer of `authority`, on the disk first, if it is due; says whether it did. Blocks on the disk.
+    pub fn renew_issuer(&self, authority: &Authority, now: SystemTime) -> Result<bool, StateError> {
+        let keys = authority.keys();
+        if keys.renew_at().is_none_or(|due| now < due) {
+            return Ok(false);
         }
-        let root = read_root(&home, trust_domain, now)?;
-        let path = home.join(ISSUER);
-        let text = read_secret(&path)?;
-        let issuer = Signer::from_pem(&text, &text).map_err(signer_at(&path))?;
-        match issuer.check(&root, trust_domain, now) {
-            // An expired issuer is no fault of anyone who was away for a year: the root makes a new one.
-            Ok(()) | Err(SignerError::Expired(_)) => {}
-            Err(error) => return Err(StateError::Signer { path, error }),
-        }
-        let tokens = read_token_key(&home, trust_domain)?;
-        Ok(Self { dir: dir.to_owned(), trust_domain: trust_domain.clone(), root, issuer: Arc::new(issuer), tokens })
-    }
-
-    /// The mesh whose keys these are.
-    pub fn trust_domain(&self) -> &TrustDomain {
-        &self.trust_domain
-    }
-
-    pub(crate) fn tokens(&self) -> &TokenKey {
-        &self.tokens
-    }
-
-    pub(crate) fn root(&self) -> &Signer {
-        &self.root
-    }
-
-    pub(crate) fn issuer(&self) -> &Arc<Signer> {
-        &self.issuer
-    }
-
-    /// A new issuer in place of one with `validity`, on the disk already, if it is time and a new one would last longer.
-    pub(crate) fn renew_issuer(&self, validity: Validity, now: SystemTime) -> Result<Option<Arc<Signer>>, StateError> {
         let _lock = lock(&self.dir)?;
-        self.renewed_issuer(validity, now)
+        let Some(renewed) = self.renewed(&keys, now)? else { return Ok(false) };
+        authority.replace(renewed, now).map_err(|error| unusable(&self.dir, error))?;
+        Ok(true)
     }
 
-    /// The caller holds the lock.
-    fn renewed_issuer(&self, validity: Validity, now: SystemTime) -> Result<Option<Arc<Signer>>, StateError> {
-        if now < validity.two_thirds() || validity.not_after >= self.root.validity().not_after {
-            return Ok(None);
+    /// Keeps the issuer of `authority` renewed for as long as it runs. The owner aborts it.
+    pub async fn keep_issuer(self: Arc<Self>, authority: Arc<Authority>, clock: Clock) {
+        loop {
+            let (state, authority, now) = (Arc::clone(&self), Arc::clone(&authority), clock());
+            let wait = match spawn_blocking(move || state.renew_issuer(&authority, now)).await {
+                Ok(Ok(_)) => LOOK_AT_ISSUER,
+                Ok(Err(error)) => {
+                    error!(%error, "cannot renew the issuer");
+                    RETRY_ISSUER
+                }
+                Err(error) => {
+                    warn!(%error, "renewal of the issuer ended early");
+                    RETRY_ISSUER
+                }
+            };
+            sleep(wait).await;
         }
-        let path = self.dir.join(HOME).join(ISSUER);
+    }
+
+    /// `keys` with a new issuer, on the disk already, if it is due. The caller holds the lock.
+    fn renewed(&self, keys: &Keys, now: SystemTime) -> Result<Option<Keys>, StateError> {
         let renew = || {
-            let issuer = self.root.intermediate(&self.trust_domain, now).map_err(signer_at(&path))?;
-            disk::replace(&path, SECRET, &issuer_file(&issuer)).map_err(io_at(&path, "replace the file"))?;
-            Ok(issuer)
+            let Some(renewed) = keys.renewed(now).map_err(|error| unusable(&self.dir, error))? else { return Ok(None) };
+            let path = self.dir.join(HOME).join(ISSUER);
+            let texts = renewed.texts();
+            disk::replace(&path, SECRET, &texts[ISSUER]).map_err(io_at(&path, "replace the file"))?;
+            Ok(Some(renewed))
         };
         match renew() {
-            Ok(issuer) => {
-                info!(state = %self.dir.display(), "renewed the issuer");
-                Ok(Some(Arc::new(issuer)))
+            Ok(renewed) => {
+                if renewed.is_some() {
+                    info!(state = %self.dir.display(), "renewed the issuer");
+                }
+                Ok(renewed)
             }
-            Err(error) if now <= validity.not_after => {
+            Err(error) if now <= keys.not_after() => {
                 warn!(%error, "cannot renew the issuer, the old one serves on");
                 Ok(None)
             }
@@ -225,26 +219,33 @@ impl State {
     }
 }
 
-fn create(home: &Path, trust_domain: &TrustDomain, now: SystemTime) -> Result<(), StateError> {
-    let made = || {
-        let root = Signer::root(trust_domain, now)?;
-        let issuer = root.intermediate(trust_domain, now)?;
-        Ok((root, issuer, KeyPair::generate()?.serialize_pem()))
-    };
-    let (root, issuer, token_key) = made().map_err(signer_at(home))?;
-    let files = [
-        (TRUST_DOMAIN, PUBLIC, format!("{trust_domain}\n")),
-        (ROOT_CERTIFICATE, PUBLIC, root.certificate_pem()),
-        (ROOT_KEY, SECRET, root.key_pem()),
-        (ISSUER, SECRET, issuer_file(&issuer)),
-        (TOKEN_KEY, SECRET, token_key),
-    ];
-    let files = files.each_ref().map(|(name, mode, content)| (*name, *mode, content.as_str()));
-    disk::create_dir_with(home, &files).map_err(io_at(home, "write the new keys"))
+fn create(dir: &Path, trust_domain: &TrustDomain, now: SystemTime) -> Result<(), StateError> {
+    let home = dir.join(HOME);
+    let texts = Keys::make(trust_domain, now).map_err(|error| unusable(dir, error))?.texts();
+    let files = FILES.map(|(name, mode)| (name, mode, &texts[name][..]));
+    disk::create_dir_with(&home, &files).map_err(io_at(&home, "write the new keys"))
 }
 
-fn issuer_file(issuer: &Signer) -> String {
-    issuer.key_pem() + &issuer.certificate_pem()
+fn load(dir: &Path, trust_domain: &TrustDomain, now: SystemTime) -> Result<Keys, StateError> {
+    let home = dir.join(HOME);
+    check_mode(&home, 0o022, 0o700)?;
+    let mut texts = BTreeMap::new();
+    for (name, mode) in FILES {
+        let path = home.join(name);
+        texts.insert(name.to_owned(), if mode == SECRET { read_secret(&path)? } else { read(&path)? });
+    }
+    Keys::from_texts(&texts, trust_domain, now).map_err(|error| unusable(dir, error))
+}
+
+/// What is wrong with keys, said of the files in which they lie.
+fn unusable(dir: &Path, error: KeysError) -> StateError {
+    let home = dir.join(HOME);
+    match error {
+        KeysError::Missing(name) => StateError::Missing { path: home.join(name), home },
+        KeysError::Marker(error) => StateError::Marker { path: home.join(TRUST_DOMAIN), error },
+        KeysError::TrustDomain { found, wanted } => StateError::TrustDomain { dir: dir.to_owned(), found, wanted },
+        KeysError::Signer { text, error } => StateError::Signer { path: home.join(text), error },
+    }
 }
 
 fn lock(dir: &Path) -> Result<Lock, StateError> {
@@ -253,35 +254,13 @@ fn lock(dir: &Path) -> Result<Lock, StateError> {
     lock.ok_or(StateError::Locked(path))
 }
 
-fn read_marker(home: &Path) -> Result<TrustDomain, StateError> {
-    let path = home.join(TRUST_DOMAIN);
-    read(&path)?.trim().parse().map_err(|error| StateError::Marker { path, error })
-}
-
-fn read_root(home: &Path, trust_domain: &TrustDomain, now: SystemTime) -> Result<Signer, StateError> {
-    let (certificate, key) = (home.join(ROOT_CERTIFICATE), home.join(ROOT_KEY));
-    let root = Signer::from_pem(&read(&certificate)?, &read_secret(&key)?).map_err(|error| match error {
-        SignerError::Key(_) | SignerError::Mismatch => StateError::Signer { path: key, error },
-        _ => StateError::Signer { path: certificate.clone(), error },
-    })?;
-    root.check(&root, trust_domain, now).map_err(signer_at(&certificate))?;
-    Ok(root)
-}
-
-fn read_token_key(home: &Path, trust_domain: &TrustDomain) -> Result<TokenKey, StateError> {
-    let path = home.join(TOKEN_KEY);
-    let text = read_secret(&path)?;
-    let key = TokenKey::from_pem(trust_domain.clone(), &text).map_err(SignerError::Key);
-    key.map_err(signer_at(&path))
-}
-
-fn read_secret(path: &Path) -> Result<String, StateError> {
+fn read_secret(path: &Path) -> Result<Vec<u8>, StateError> {
     check_mode(path, 0o077, SECRET)?;
     read(path)
 }
 
-fn read(path: &Path) -> Result<String, StateError> {
-    fs::read_to_string(path).map_err(|error| missing_or(path, "read the file", error))
+fn read(path: &Path) -> Result<Vec<u8>, StateError> {
+    fs::read(path).map_err(|error| missing_or(path, "read the file", error))
 }
 
 /// Refuses a `path` with any of the bits `forbidden`.
@@ -303,10 +282,6 @@ fn missing_or(path: &Path, action: &'static str, error: io::Error) -> StateError
 
 fn io_at(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> StateError {
     move |error| StateError::Io { path: path.to_owned(), action, error }
-}
-
-fn signer_at(path: &Path) -> impl FnOnce(SignerError) -> StateError {
-    move |error| StateError::Signer { path: path.to_owned(), error }
 }
 
 #[cfg(test)]

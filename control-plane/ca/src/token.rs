@@ -54,6 +54,9 @@ pub enum TokenError {
     /// An algorithm that is not ours.
     #[error("the token is not signed with {ALGORITHM:?}, the only algorithm that is accepted")]
     Algorithm,
+    /// There is no key that could have signed it.
+    #[error("join tokens are not accepted: the issuer is the user's own, and there is no key for them")]
+    NoKey,
     /// A signature by a key that is not ours.
     #[error(
         "the token is signed by another key: make one with `byrnie token` and the --state directory of this control \

@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use byrnie_ca::State as CaState;
+use byrnie_ca::Keys;
 use byrnie_identity::TrustDomain;
 use byrnie_model::{Capture, ObjectKind, Origin, Update, Workload, World};
 use byrnie_snapshot::{Client, Dialect};
@@ -35,13 +35,12 @@ fn bound(join: bool) -> Accepted {
     Accepted::Bound { reviews: Arc::new(Reviews::new(Server, Arc::new(SystemTime::now))), join }
 }
 
-fn gate(open: bool) -> (tempfile::TempDir, TokenGate) {
+fn gate(open: bool) -> TokenGate {
     accepting(Accepted::Join, open)
 }
 
-fn accepting(accepted: Accepted, open: bool) -> (tempfile::TempDir, TokenGate) {
-    let folder = tempfile::tempdir().unwrap();
-    let state = CaState::open(folder.path(), &TrustDomain::default(), SystemTime::now()).unwrap();
+fn accepting(accepted: Accepted, open: bool) -> TokenGate {
+    let keys = Keys::make(&TrustDomain::default(), SystemTime::now()).unwrap();
     let name = WorkloadName::new("shop", "cart-1");
     let workload = Workload {
         name: name.clone(),
@@ -57,8 +56,7 @@ fn accepting(accepted: Accepted, open: bool) -> (tempfile::TempDir, TokenGate) {
     let (world, _) = World::default().apply([Update::Workload(name, Some(Arc::new(workload)))]);
     let current = Current::default();
     current.store(State { world, ..State::default() });
-    let gate = TokenGate::new(current, Arc::new(Authority::new(state)), Arc::new(SystemTime::now), accepted, open);
-    (folder, gate)
+    TokenGate::new(current, Arc::new(Authority::new(keys)), Arc::new(SystemTime::now), accepted, open)
 }
 
 async fn ask(gate: &TokenGate, pod: &str, token: Option<&str>) -> Result<Admission, Status> {
@@ -72,13 +70,13 @@ async fn ask(gate: &TokenGate, pod: &str, token: Option<&str>) -> Result<Admissi
 
 fn token(gate: &TokenGate, pod: &str) -> String {
     let subject = format!("shop/{pod}").parse().unwrap();
-    let minted = gate.authority.tokens().mint(&subject, Duration::from_secs(60), SystemTime::now()).unwrap();
+    let minted = gate.authority.tokens().unwrap().mint(&subject, Duration::from_secs(60), SystemTime::now()).unwrap();
     minted.as_str().to_owned()
 }
 
 #[tokio::test]
 async fn a_token_opens_the_secrets_of_its_own_pod_and_of_no_other() {
-    let (_folder, gate) = gate(true);
+    let gate = gate(true);
     let admission = ask(&gate, "cart-1", Some(&token(&gate, "cart-1"))).await.unwrap();
     assert_eq!(admission.secrets.unwrap(), Account::new("shop", "cart"));
     let refused = ask(&gate, "cart-1", Some(&token(&gate, "other"))).await.unwrap_err();
@@ -88,30 +86,30 @@ async fn a_token_opens_the_secrets_of_its_own_pod_and_of_no_other() {
 
 #[tokio::test]
 async fn without_a_token_an_open_gate_lets_discover_but_shows_no_secret() {
-    let (_folder, open) = gate(true);
+    let open = gate(true);
     assert!(
         ask(&open, "cart-1", None).await.unwrap().secrets.unwrap_err().contains("byrnie token --workload shop/cart-1")
     );
-    let (_folder, closed) = gate(false);
+    let closed = gate(false);
     assert_eq!(ask(&closed, "cart-1", None).await.unwrap_err().code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
 async fn a_bad_token_is_never_taken_for_none() {
-    let (_folder, gate) = gate(true);
+    let gate = gate(true);
     assert_eq!(ask(&gate, "cart-1", Some("nonsense")).await.unwrap_err().code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
 async fn a_pod_that_is_not_there_is_not_found() {
-    let (_folder, gate) = gate(true);
+    let gate = gate(true);
     assert_eq!(ask(&gate, "ghost", None).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(ask(&gate, "ghost", Some(&token(&gate, "ghost"))).await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test]
 async fn a_bound_token_opens_the_secrets_of_just_the_pod_it_was_made_for() {
-    let (_folder, gate) = accepting(bound(false), false);
+    let gate = accepting(bound(false), false);
     let admission = ask(&gate, "cart-1", Some("cart-1 u-1 cart")).await.unwrap();
     assert_eq!(admission.secrets.unwrap(), Account::new("shop", "cart"));
     for (token, code, words) in [
@@ -130,7 +128,7 @@ async fn a_bound_token_opens_the_secrets_of_just_the_pod_it_was_made_for() {
 
 #[tokio::test]
 async fn a_bound_token_buys_a_certificate_for_its_pods_account_alone() {
-    let (_folder, gate) = accepting(bound(false), true);
+    let gate = accepting(bound(false), true);
     let sign = async |token: &str| {
         let mut metadata = MetadataMap::new();
         metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
@@ -143,20 +141,20 @@ async fn a_bound_token_buys_a_certificate_for_its_pods_account_alone() {
 
 #[tokio::test]
 async fn join_tokens_are_accepted_beside_bound_ones_only_where_that_is_wished() {
-    let (_folder, gate) = accepting(bound(true), false);
+    let gate = accepting(bound(true), false);
     assert!(ask(&gate, "cart-1", Some(&token(&gate, "cart-1"))).await.is_ok());
     assert!(ask(&gate, "cart-1", Some("cart-1 u-1 cart")).await.is_ok());
-    let (_folder, gate) = accepting(bound(false), false);
+    let gate = accepting(bound(false), false);
     let refused = ask(&gate, "cart-1", Some(&token(&gate, "cart-1"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
 async fn a_join_token_that_has_expired_is_told_as_that_and_not_reviewed() {
-    let (_folder, gate) = accepting(bound(true), false);
+    let gate = accepting(bound(true), false);
     let subject = "shop/cart-1".parse().unwrap();
     let long_ago = SystemTime::now() - Duration::from_secs(3600);
-    let expired = gate.authority.tokens().mint(&subject, Duration::from_secs(60), long_ago).unwrap();
+    let expired = gate.authority.tokens().unwrap().mint(&subject, Duration::from_secs(60), long_ago).unwrap();
     let refused = ask(&gate, "cart-1", Some(expired.as_str())).await.unwrap_err();
     assert!(refused.message().contains("the token expired 59 min ago"), "{refused}");
 }

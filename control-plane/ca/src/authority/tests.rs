@@ -1,10 +1,10 @@
 use std::{
     io::{Read, Write},
-    sync::atomic::{AtomicBool, Ordering},
     time::UNIX_EPOCH,
 };
 
 use byrnie_identity::{Account, SigningRequest, peer_identity};
+use rcgen::CertificateParams;
 use rustls::{
     ClientConfig, ClientConnection, Error, RootCertStore, ServerConfig, ServerConnection,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier},
@@ -12,7 +12,6 @@ use rustls::{
     server::{ParsedCertificate, WebPkiClientVerifier},
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject};
-use tempfile::TempDir;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::*;
@@ -23,19 +22,12 @@ fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
-struct Fixture {
-    authority: Authority,
-    _dir: TempDir,
-}
-
-fn fixture() -> Fixture {
+fn fixture() -> Authority {
     fixture_at(now())
 }
 
-fn fixture_at(now: SystemTime) -> Fixture {
-    let dir = tempfile::tempdir().unwrap();
-    let state = State::open(dir.path(), &TrustDomain::default(), now).unwrap();
-    Fixture { authority: Authority::new(state), _dir: dir }
+fn fixture_at(now: SystemTime) -> Authority {
+    Authority::new(Keys::make(&TrustDomain::default(), now).unwrap())
 }
 
 fn cart() -> SpiffeId {
@@ -83,7 +75,7 @@ fn as_server(authority: &Authority, chain: &[CertificateDer<'static>], now: Syst
 
 #[test]
 fn a_leaf_says_who_it_is_in_one_critical_uri_and_nothing_else() {
-    let Fixture { authority, _dir } = fixture();
+    let authority = fixture();
     let leaf = authority.leaf(&cart(), now()).unwrap();
     assert_eq!(peer_identity(&leaf.issued.chain[0]), Ok(cart()));
     let certificate = parsed(&leaf.issued.chain[0]);
@@ -104,7 +96,7 @@ fn a_leaf_says_who_it_is_in_one_critical_uri_and_nothing_else() {
 
 #[test]
 fn no_two_leaves_share_a_serial_or_a_key() {
-    let Fixture { authority, _dir } = fixture();
+    let authority = fixture();
     let [one, two] = [(); 2].map(|()| authority.leaf(&cart(), now()).unwrap());
     assert_ne!(parsed(&one.issued.chain[0]).raw_serial(), parsed(&two.issued.chain[0]).raw_serial());
     assert_ne!(one.key.pem(), two.key.pem());
@@ -112,7 +104,7 @@ fn no_two_leaves_share_a_serial_or_a_key() {
 
 #[test]
 fn a_leaf_passes_as_client_and_as_server_while_it_lasts() {
-    let Fixture { authority, _dir } = fixture();
+    let authority = fixture();
     let chain = authority.leaf(&cart(), now()).unwrap().issued.chain;
     assert_eq!(chain.len(), 2, "the root stays with the peer");
     for time in [now() - Duration::from_secs(59), now(), now() + DAY - Duration::from_secs(1)] {
@@ -128,17 +120,17 @@ fn a_leaf_passes_as_client_and_as_server_while_it_lasts() {
 #[test]
 fn a_leaf_of_another_root_is_refused() {
     let (ours, theirs) = (fixture(), fixture());
-    let chain = theirs.authority.leaf(&cart(), now()).unwrap().issued.chain;
-    as_client(&ours.authority, &chain, now()).unwrap_err();
-    as_server(&ours.authority, &chain, now()).unwrap_err();
+    let chain = theirs.leaf(&cart(), now()).unwrap().issued.chain;
+    as_client(&ours, &chain, now()).unwrap_err();
+    as_server(&ours, &chain, now()).unwrap_err();
     // Nor does our issuer beside their leaf help.
-    let mixed = [chain[0].clone(), ours.authority.leaf(&cart(), now()).unwrap().issued.chain[1].clone()];
-    as_client(&ours.authority, &mixed, now()).unwrap_err();
+    let mixed = [chain[0].clone(), ours.leaf(&cart(), now()).unwrap().issued.chain[1].clone()];
+    as_client(&ours, &mixed, now()).unwrap_err();
 }
 
 #[test]
 fn a_leaf_cannot_sign_another() {
-    let Fixture { authority, _dir } = fixture();
+    let authority = fixture();
     let parent = authority.leaf(&cart(), now()).unwrap();
     let key = KeyPair::try_from(parent.key.der()).unwrap();
     let issuer = rcgen::Issuer::from_ca_cert_der(&parent.issued.chain[0], key).unwrap();
@@ -150,7 +142,7 @@ fn a_leaf_cannot_sign_another() {
 
 #[test]
 fn a_server_leaf_answers_to_its_names_only() {
-    let Fixture { authority, _dir } = fixture();
+    let authority = fixture();
     let names = ["byrnie.mesh.svc", "127.0.0.1", "::1"].map(|name| ServerName::try_from(name).unwrap());
     let leaf = authority.server_leaf(&cart(), &names, now()).unwrap();
     assert_eq!(peer_identity(&leaf.issued.chain[0]), Ok(cart()));
@@ -169,7 +161,7 @@ fn a_server_leaf_answers_to_its_names_only() {
 fn two_workloads_shake_hands_with_their_leaves() {
     // The handshake reads the real clock.
     let time = SystemTime::now();
-    let Fixture { authority, _dir } = fixture_at(time);
+    let authority = fixture_at(time);
     let name = ServerName::try_from("cart.shop").unwrap();
     let [client, server] = [(); 2].map(|()| authority.server_leaf(&cart(), std::slice::from_ref(&name), time).unwrap());
     let (client_key, server_key) = (client.key.der().clone_key(), server.key.der().clone_key());
@@ -212,7 +204,7 @@ fn two_workloads_shake_hands_with_their_leaves() {
 #[test]
 fn renewal_is_at_two_thirds_within_five_percent() {
     for (chance, hours) in [(-1.0, 15.2), (0.0, 16.0), (1.0, 16.8), (99.0, 16.8)] {
-        let Fixture { authority, _dir } = fixture();
+        let authority = fixture();
         let leaf = authority.with_jitter(move || chance).leaf(&cart(), now()).unwrap();
         let after = leaf.issued.renew_at.duration_since(now()).unwrap().as_secs_f64() / 3600.0;
         assert!((after - hours).abs() < 0.001, "{chance}: {after} h");
@@ -228,7 +220,7 @@ fn the_systems_chance_stays_within_its_bounds_and_varies() {
 
 #[test]
 fn a_leaf_never_outlives_its_issuer() {
-    let Fixture { authority, _dir } = fixture();
+    let authority = fixture();
     let end = now() + 365 * DAY;
     let late = authority.leaf(&cart(), end - Duration::from_secs(3600)).unwrap();
     assert_eq!(late.issued.not_after, end);
@@ -240,7 +232,7 @@ fn a_leaf_never_outlives_its_issuer() {
 
 #[test]
 fn a_wish_for_a_longer_life_is_cut_and_for_a_shorter_one_granted() {
-    let Fixture { authority, _dir } = fixture();
+    let authority = fixture();
     let request = CertificateParams::default().serialize_request(&KeyPair::generate().unwrap()).unwrap();
     let request = SigningRequest::parse(request.der()).unwrap();
     let lasts = |authority: &Authority, wish: Option<u64>| {
@@ -257,7 +249,7 @@ fn a_wish_for_a_longer_life_is_cut_and_for_a_shorter_one_granted() {
 
 #[test]
 fn an_identity_of_another_domain_is_refused() {
-    let Fixture { authority, _dir } = fixture();
+    let authority = fixture();
     let other = Account::new("shop", "cart").in_domain(&"prod".parse().unwrap());
     let error = authority.leaf(&other, now()).unwrap_err().to_string();
     assert_eq!(error, "spiffe://prod/ns/shop/sa/cart is not of the trust domain cluster.local");
@@ -265,7 +257,7 @@ fn an_identity_of_another_domain_is_refused() {
 
 #[test]
 fn pem_and_der_hold_the_same() {
-    let Fixture { authority, _dir } = fixture();
+    let authority = fixture();
     let leaf = authority.leaf(&cart(), now()).unwrap();
     let chain: Vec<_> =
         CertificateDer::pem_slice_iter(leaf.issued.chain_pem().as_bytes()).map(Result::unwrap).collect();
@@ -276,7 +268,7 @@ fn pem_and_der_hold_the_same() {
 
 #[test]
 fn no_debug_text_holds_a_key() {
-    let Fixture { authority, _dir } = fixture();
+    let authority = fixture();
     let leaf = authority.leaf(&cart(), now()).unwrap();
     assert_eq!(format!("{:?}", leaf.key), "[redacted]");
     for text in [format!("{leaf:?}"), format!("{authority:?}")] {
@@ -285,40 +277,104 @@ fn no_debug_text_holds_a_key() {
     }
 }
 
+fn chain(authority: &Authority, now: SystemTime) -> Vec<CertificateDer<'static>> {
+    authority.leaf(&cart(), now).unwrap().issued.chain
+}
+
 #[test]
 fn a_renewed_issuer_signs_from_then_on_and_old_leaves_still_pass() {
-    let Fixture { authority, _dir } = fixture();
-    let day = |days| now() + days * DAY;
-    assert!(!authority.renew_issuer(day(243)).unwrap());
-    let old = authority.leaf(&cart(), day(244)).unwrap().issued.chain;
-    assert!(authority.renew_issuer(day(244)).unwrap());
-    assert!(!authority.renew_issuer(day(244)).unwrap());
-    let new = authority.leaf(&cart(), day(244)).unwrap().issued.chain;
+    let authority = fixture();
+    let due = now() + 244 * DAY;
+    let old = chain(&authority, due);
+    let renewed = authority.keys().renewed(due).unwrap().unwrap();
+    assert!(!authority.replace(renewed, due).unwrap(), "the root is the same");
+    let new = chain(&authority, due);
     assert_ne!(old[1], new[1]);
     for chain in [old, new] {
-        as_client(&authority, &chain, day(244)).unwrap();
+        as_client(&authority, &chain, due).unwrap();
     }
 }
 
-#[tokio::test]
-async fn a_running_authority_renews_its_issuer_by_the_clock() {
-    let Fixture { authority, _dir } = fixture();
-    let authority = Arc::new(authority);
-    let before = authority.issuer.load().certificate().clone();
-    let asked = Arc::new(AtomicBool::new(false));
-    let seen = asked.clone();
-    let clock: Clock = Arc::new(move || {
-        seen.store(true, Ordering::SeqCst);
-        now() + 300 * DAY
-    });
-    let renewed = async {
-        while *authority.issuer.load().certificate() == before {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::select! {
-        () = authority.clone().keep_issuer(clock) => unreachable!("it runs until it is dropped"),
-        done = tokio::time::timeout(Duration::from_secs(30), renewed) => done.unwrap(),
+#[test]
+fn after_a_change_of_the_root_old_leaves_pass_until_the_last_has_ended() {
+    let authority = fixture();
+    let (follow, old_root) = (authority.follow_roots(), authority.roots());
+    let mut old = Vec::new();
+    for hours in [0, 23] {
+        old.push(chain(&authority, now() + hours * DAY / 24));
     }
-    assert!(asked.load(Ordering::SeqCst));
+    let then = now() + 23 * DAY / 24;
+    let keys = Keys::make(&TrustDomain::default(), now()).unwrap();
+    assert!(authority.replace(keys.clone(), then).unwrap());
+    assert!(!authority.replace(keys.clone(), then).unwrap(), "the same once more");
+    assert!(follow.has_changed().unwrap());
+    assert_eq!(authority.roots().roots(), [keys.roots().roots(), old_root.roots()].concat());
+    old.push(chain(&authority, then));
+    for chain in &old {
+        as_client(&authority, chain, then).unwrap();
+    }
+    let last = then + DAY;
+    assert!(!authority.forget_former_roots(last));
+    as_client(&authority, &old[1], last).unwrap();
+    let mut follow = authority.follow_roots();
+    assert!(authority.forget_former_roots(last + 2 * CLOCK_SKEW));
+    assert!(!authority.forget_former_roots(last + 2 * CLOCK_SKEW));
+    assert_eq!(*follow.borrow_and_update(), *keys.roots());
+}
+
+#[test]
+fn a_root_that_comes_back_is_there_once_and_stays() {
+    let authority = fixture();
+    let (first, second) = (authority.keys(), Keys::make(&TrustDomain::default(), now()).unwrap());
+    authority.replace(second.clone(), now()).unwrap();
+    assert!(authority.replace((*first).clone(), now() + DAY / 2).unwrap(), "the order is another");
+    assert_eq!(authority.roots().roots(), [first.roots().roots(), second.roots().roots()].concat());
+    authority.forget_former_roots(now() + 2 * DAY);
+    assert_eq!(authority.roots(), *first.roots());
+}
+
+#[test]
+fn keys_of_another_trust_domain_never_replace_ours() {
+    let authority = fixture();
+    let error = authority.replace(Keys::make(&"prod".parse().unwrap(), now()).unwrap(), now()).unwrap_err();
+    assert_eq!(error.to_string(), "the keys are of the trust domain prod, not of cluster.local");
+    chain(&authority, now());
+}
+
+#[test]
+fn leaves_that_are_issued_while_keys_are_replaced_pass_with_the_roots_that_are_read_after() {
+    let authority = fixture();
+    let keys: Vec<_> = (0..20).map(|_| Keys::make(&TrustDomain::default(), now()).unwrap()).collect();
+    std::thread::scope(|scope| {
+        let issuing: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let chain = chain(&authority, now());
+                        as_client(&authority, &chain, now()).unwrap();
+                    }
+                })
+            })
+            .collect();
+        for keys in keys {
+            authority.replace(keys, now()).unwrap();
+        }
+        issuing.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+    assert_eq!(authority.roots().roots().len(), 21);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_authority_forgets_former_roots_by_the_clock() {
+    let authority = Arc::new(fixture());
+    let began = tokio::time::Instant::now();
+    authority.replace(Keys::make(&TrustDomain::default(), now()).unwrap(), now()).unwrap();
+    let mut follow = authority.follow_roots();
+    let clock: Clock = Arc::new(move || now() + began.elapsed());
+    tokio::select! {
+        () = authority.clone().keep_roots(clock) => unreachable!("it runs until it is dropped"),
+        changed = follow.changed() => changed.unwrap(),
+    }
+    assert!(began.elapsed() > DAY && began.elapsed() < DAY + Duration::from_secs(180));
+    assert_eq!(authority.roots().roots().len(), 1);
 }

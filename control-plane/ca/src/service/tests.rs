@@ -1,7 +1,6 @@
 use byrnie_identity::{TrustDomain, peer_identity};
 use byrnie_proto::ca::certificate_authority_client::CertificateAuthorityClient;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData, SanType};
-use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
@@ -11,7 +10,7 @@ use tonic::{
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::*;
-use crate::{State, TOKEN_LIFETIME, TokenError};
+use crate::{Keys, TOKEN_LIFETIME, TokenError};
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 
@@ -25,7 +24,6 @@ struct Served {
     client: CertificateAuthorityClient<Channel>,
     token: String,
     server: JoinHandle<()>,
-    _dir: TempDir,
 }
 
 impl Drop for Served {
@@ -35,14 +33,13 @@ impl Drop for Served {
 }
 
 async fn served() -> Served {
-    let dir = tempfile::tempdir().unwrap();
-    let state = State::open(dir.path(), &TrustDomain::default(), now()).unwrap();
-    let authority = Arc::new(Authority::new(state).with_jitter(|| 0.0));
-    let token = authority.tokens().mint(&"shop/cart-1".parse().unwrap(), TOKEN_LIFETIME, now()).unwrap();
-    let tokens = authority.clone();
+    let keys = Keys::make(&TrustDomain::default(), now()).unwrap();
+    let authority = Arc::new(Authority::new(keys).with_jitter(|| 0.0));
+    let tokens = authority.tokens().unwrap();
+    let token = tokens.mint(&"shop/cart-1".parse().unwrap(), TOKEN_LIFETIME, now()).unwrap();
     let authenticate = move |metadata: &MetadataMap| {
         let refused = |error: TokenError| Status::unauthenticated(error.to_string());
-        let workload = tokens.tokens().verify(bearer(metadata)?, now()).map_err(refused)?;
+        let workload = tokens.verify(bearer(metadata)?, now()).map_err(refused)?;
         assert_eq!(workload.to_string(), "shop/cart-1");
         Ok(Account::new("shop", "cart"))
     };
@@ -53,7 +50,7 @@ async fn served() -> Served {
         Server::builder().add_service(service).serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
     });
     let client = CertificateAuthorityClient::connect(address).await.unwrap();
-    Served { authority, client, token: token.as_str().to_owned(), server, _dir: dir }
+    Served { authority, client, token: token.as_str().to_owned(), server }
 }
 
 impl Served {

@@ -5,6 +5,8 @@ use std::{
     thread,
 };
 
+use rcgen::KeyPair;
+use rustls_pki_types::CertificateDer;
 use tempfile::TempDir;
 
 use super::*;
@@ -29,6 +31,20 @@ fn fresh() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     open(&dir, now()).unwrap();
     dir
+}
+
+impl State {
+    fn root(&self) -> &CertificateDer<'static> {
+        &self.keys.roots().roots()[0]
+    }
+
+    fn issuer(&self) -> &CertificateDer<'static> {
+        self.keys.issuing().signer.certificate()
+    }
+
+    fn issuer_ends(&self) -> SystemTime {
+        self.keys.not_after()
+    }
 }
 
 fn home(dir: &TempDir) -> PathBuf {
@@ -61,8 +77,8 @@ fn the_first_start_makes_keys_for_the_owner_only_and_the_next_finds_them() {
         assert_eq!(mode(&dir.join(HOME).join(name)), 0o600, "{name}");
     }
     let second = State::open(&dir, &domain(), now() + DAY).unwrap();
-    assert_eq!(first.root.certificate(), second.root.certificate());
-    assert_eq!(first.issuer.certificate(), second.issuer.certificate());
+    assert_eq!(first.root(), second.root());
+    assert_eq!(first.issuer(), second.issuer());
 }
 
 #[test]
@@ -70,7 +86,7 @@ fn processes_that_start_at_once_agree_on_one_root() {
     let dir = tempfile::tempdir().unwrap();
     let roots: Vec<_> = thread::scope(|scope| {
         let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| open(&dir, now()).unwrap())).collect();
-        starts.into_iter().map(|start| start.join().unwrap().root.certificate().clone()).collect()
+        starts.into_iter().map(|start| start.join().unwrap().root().clone()).collect()
     });
     assert!(roots.iter().all(|root| *root == roots[0]));
 }
@@ -162,23 +178,23 @@ fn the_issuer_is_renewed_at_two_thirds_of_its_life_and_the_root_stays() {
     let dir = fresh();
     let first = open(&dir, now()).unwrap();
     let early = open(&dir, now() + 243 * DAY).unwrap();
-    assert_eq!(early.issuer.certificate(), first.issuer.certificate());
+    assert_eq!(early.issuer(), first.issuer());
     let due = open(&dir, now() + 244 * DAY).unwrap();
-    assert_ne!(due.issuer.certificate(), first.issuer.certificate());
-    assert_eq!(due.issuer.validity().not_after, now() + (244 + 365) * DAY);
-    assert_eq!(due.root.certificate(), first.root.certificate());
-    assert_eq!(open(&dir, now() + 245 * DAY).unwrap().issuer.certificate(), due.issuer.certificate());
+    assert_ne!(due.issuer(), first.issuer());
+    assert_eq!(due.issuer_ends(), now() + (244 + 365) * DAY);
+    assert_eq!(due.root(), first.root());
+    assert_eq!(open(&dir, now() + 245 * DAY).unwrap().issuer(), due.issuer());
     // Away for years: expired, and renewed from the root all the same.
-    assert_eq!(open(&dir, now() + 2000 * DAY).unwrap().issuer.validity().not_after, now() + 2365 * DAY);
+    assert_eq!(open(&dir, now() + 2000 * DAY).unwrap().issuer_ends(), now() + 2365 * DAY);
 }
 
 #[test]
 fn an_issuer_never_outlives_the_root() {
     let dir = fresh();
     let last = open(&dir, now() + 3600 * DAY).unwrap();
-    assert_eq!(last.issuer.validity().not_after, last.root.validity().not_after);
+    assert_eq!(last.issuer_ends(), now() + 3650 * DAY);
     let again = open(&dir, now() + 3649 * DAY).unwrap();
-    assert_eq!(again.issuer.certificate(), last.issuer.certificate(), "a new one would end at the same time");
+    assert_eq!(again.issuer(), last.issuer(), "a new one would end at the same time");
 }
 
 #[test]
@@ -230,7 +246,7 @@ fn with_a_full_disk(test: &str, dir: &TempDir, survive: bool) -> Output {
 fn opened_as_child(now: SystemTime) -> bool {
     let Some(dir) = env::var_os(CHILD) else { return false };
     match State::open(Path::new(&dir), &domain(), now) {
-        Ok(state) => println!("opened, issuer ends at {:?}", state.issuer.validity().not_after),
+        Ok(state) => println!("opened, issuer ends at {:?}", state.issuer_ends()),
         Err(error) => println!("refused: {error}"),
     }
     true
@@ -273,7 +289,7 @@ fn a_full_disk_or_a_kill_at_a_renewal_leaves_the_old_state() {
     let after: Vec<_> = contents(&dir).into_iter().filter(|(path, _)| !path.ends_with(".new")).collect();
     assert_eq!(after, before);
     let renewed = open(&dir, due).unwrap();
-    assert_eq!(renewed.issuer.validity().not_after, due + 365 * DAY);
+    assert_eq!(renewed.issuer_ends(), due + 365 * DAY);
     assert_eq!(contents(&dir).len(), before.len(), "nothing is left over");
 }
 
@@ -285,4 +301,34 @@ fn a_held_lock_is_not_taken_twice() {
     assert!(Lock::take(&path, Duration::ZERO).unwrap().is_none());
     drop(first);
     assert!(Lock::take(&path, PATIENCE).unwrap().is_some());
+}
+
+#[test]
+fn a_renewal_is_on_the_disk_before_the_authority_issues_with_it() {
+    let dir = fresh();
+    let state = open(&dir, now()).unwrap();
+    let authority = Authority::new(state.keys().clone());
+    assert!(!state.renew_issuer(&authority, now() + 243 * DAY).unwrap());
+    assert!(state.renew_issuer(&authority, now() + 244 * DAY).unwrap());
+    assert!(!state.renew_issuer(&authority, now() + 244 * DAY).unwrap());
+    assert_ne!(authority.keys().issuing().signer.certificate(), state.issuer());
+    let found = open(&dir, now() + 244 * DAY).unwrap();
+    assert_eq!(authority.keys().issuing().signer.certificate(), found.issuer());
+}
+
+#[tokio::test]
+async fn a_running_authority_renews_its_issuer_by_the_clock() {
+    let dir = fresh();
+    let state = Arc::new(open(&dir, now()).unwrap());
+    let authority = Arc::new(Authority::new(state.keys().clone()));
+    let clock: Clock = Arc::new(|| now() + 300 * DAY);
+    let renewed = async {
+        while authority.keys().issuing().signer.certificate() == state.issuer() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = Arc::clone(&state).keep_issuer(authority.clone(), clock) => unreachable!("it runs until it is dropped"),
+        done = tokio::time::timeout(Duration::from_secs(30), renewed) => done.unwrap(),
+    }
 }
