@@ -12,12 +12,18 @@ use tracing::{debug, warn};
 
 use crate::{current::Current, reviews::Reviews};
 
-/// Decides by token and Pod.
+use peer::Peer;
+
+mod peer;
+
+/// Decides by token and Pod; where no token is shown, by the certificate of the connection.
 #[derive(Clone)]
 pub struct TokenGate {
     current: Current,
     authority: Arc<Authority>,
     clock: Clock,
+    /// As which the control plane itself runs.
+    own: Account,
     accepted: Accepted,
     /// Whether discovery needs no token: true on a loopback address.
     open: bool,
@@ -46,8 +52,37 @@ struct Proven {
 
 impl TokenGate {
     /// A gate over the Pods in force. `open` lets callers without a token discover, but never see secrets.
-    pub fn new(current: Current, authority: Arc<Authority>, clock: Clock, accepted: Accepted, open: bool) -> Self {
-        Self { current, authority, clock, accepted, open }
+    pub fn new(
+        current: Current,
+        authority: Arc<Authority>,
+        clock: Clock,
+        own: Account,
+        accepted: Accepted,
+        open: bool,
+    ) -> Self {
+        Self { current, authority, clock, own, accepted, open }
+    }
+
+    /// Whether a replica of this control plane calls, by the certificate of the connection.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the service between replicas is to ask it"))]
+    pub fn is_control_plane(&self, extensions: &Extensions) -> bool {
+        matches!(self.certified(extensions), Some(Ok(account)) if account == self.own)
+    }
+
+    /// The account that the certificate of the connection speaks for, if there is one.
+    fn certified(&self, extensions: &Extensions) -> Option<Result<Account, Status>> {
+        let (ours, now) = (self.authority.trust_domain(), (self.clock)());
+        Some(match Peer::of(extensions)? {
+            Ok(Peer { until, .. }) if until < now => Err(Status::unauthenticated(format!(
+                "the certificate of this connection ended {} s ago: connect anew with a later one, or with a token",
+                now.duration_since(until).unwrap_or_default().as_secs()
+            ))),
+            Ok(Peer { id, .. }) if id.trust_domain() != ours => Err(Status::permission_denied(format!(
+                "the certificate of this connection is of {id}: the trust domain {ours} is accepted"
+            ))),
+            Ok(Peer { id, .. }) => Ok(id.account().clone()),
+            Err(error) => Err(Status::unauthenticated(error.to_string())),
+        })
     }
 
     /// The workload that the token names.
@@ -80,6 +115,18 @@ impl TokenGate {
         Ok(workload.account.clone())
     }
 
+    /// `account`, if any Pod runs as it: a certificate must not be renewed for ever after the last of them is gone.
+    #[allow(clippy::result_large_err, reason = "tonic's own type")]
+    fn in_use(&self, account: Account) -> Result<Account, Status> {
+        let current = self.current.load();
+        if current.world.workloads_of(account.namespace()).any(|workload| workload.account == account) {
+            return Ok(account);
+        }
+        Err(Status::permission_denied(format!(
+            "the certificate of this connection is of {account}, as which no Pod of the mesh runs"
+        )))
+    }
+
     /// What opens the secrets of a Pod.
     fn key_of(&self, workload: &WorkloadName) -> String {
         match self.accepted {
@@ -93,6 +140,20 @@ impl TokenGate {
 impl Gate for TokenGate {
     async fn admit(&self, caller: &Caller<'_>) -> Result<Admission, Status> {
         let claimed = &caller.client.workload;
+        if is_absent(caller.metadata)
+            && let Some(account) = self.certified(caller.extensions)
+        {
+            let (account, current) = (account?, self.current.load());
+            let workload = known(&current.world, claimed)?;
+            if workload.account != account {
+                return Err(Status::permission_denied(format!(
+                    "the certificate of this connection is of {account}, the Pod {claimed} that node.id names runs as \
+                     {}",
+                    workload.account
+                )));
+            }
+            return Ok(Admission { secrets: Ok(account) });
+        }
         match self.proven(caller.metadata).await {
             Ok(proven) if proven.workload == *claimed => Ok(Admission { secrets: Ok(self.account_of(&proven)?) }),
             Ok(Proven { workload, .. }) => Err(Status::permission_denied(format!(
@@ -110,8 +171,13 @@ impl Gate for TokenGate {
 
 #[async_trait]
 impl Authenticate for TokenGate {
-    /// The account of the Pod that the call's token speaks for.
-    async fn authenticate(&self, metadata: &MetadataMap, _: &Extensions) -> Result<Account, Status> {
+    /// The account of the Pod that the call's token speaks for; without a token that of the connection's certificate.
+    async fn authenticate(&self, metadata: &MetadataMap, extensions: &Extensions) -> Result<Account, Status> {
+        if is_absent(metadata)
+            && let Some(account) = self.certified(extensions)
+        {
+            return self.in_use(account?);
+        }
         self.account_of(&self.proven(metadata).await?)
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use byrnie_ads::{Ads, Hub, Loads};
 use byrnie_ca::{Authority, Clock, SigningService, State as CaState};
-use byrnie_identity::TrustDomain;
+use byrnie_identity::{Account, TrustDomain};
 use byrnie_model::Update;
 use byrnie_runtime::{
     admin::{self, Limits, Readiness, Routes},
@@ -151,7 +151,15 @@ impl Services {
         let authority = Arc::new(Authority::new(state.keys().clone()).with_lifetime(settings.leaf_lifetime));
         let loopback = settings.xds_address.ip().is_loopback();
         let accepted = accepted(&settings.source, reviews, &clock);
-        let gate = TokenGate::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock), accepted, loopback);
+        let own = Account::new("byrnie-system", "byrnie-control-plane");
+        let gate = TokenGate::new(
+            current.clone(),
+            Arc::clone(&authority),
+            Arc::clone(&clock),
+            own.clone(),
+            accepted,
+            loopback,
+        );
         let secrets = IssuedSecrets::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock));
         let signing = SigningService::new(Arc::clone(&authority), gate.clone(), Arc::clone(&clock));
         let ads = Ads::new(Arc::clone(hub), Arc::clone(loads), gate, secrets);
@@ -160,7 +168,7 @@ impl Services {
             None
         } else {
             let address = settings.xds_address.ip();
-            Some(ServerCertificate::issue(Arc::clone(&authority), Arc::clone(&clock), address)?)
+            Some(ServerCertificate::issue(Arc::clone(&authority), Arc::clone(&clock), own, address, &[])?)
         };
         Ok(Self { ads, signing, state, authority, clock, certificate })
     }

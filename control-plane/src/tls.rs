@@ -1,4 +1,5 @@
-//! TLS of the xDS port, with a certificate from the own authority that is renewed while the process runs.
+//! TLS of the xDS port, with a certificate from the own authority that is renewed while the process runs. Clients may show
+//! one too.
 
 use std::{
     fmt,
@@ -14,7 +15,7 @@ use byrnie_runtime::shutdown::DrainWatch;
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs,
-    server::{ClientHello, ResolvesServerCert},
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use rustls_pki_types::{PrivateKeyDer, ServerName};
@@ -26,6 +27,10 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{debug, warn};
+
+use clients::MeshClients;
+
+mod clients;
 
 /// Handshakes at once; further connections wait in the kernel's queue.
 const HANDSHAKES: usize = 256;
@@ -39,6 +44,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct ServerCertificate {
     authority: Arc<Authority>,
     clock: Clock,
+    account: Account,
     names: Vec<ServerName<'static>>,
     current: ArcSwap<CertifiedKey>,
 }
@@ -49,24 +55,36 @@ pub enum CertificateError {
     /// The authority refused.
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// A name that no certificate can hold.
+    #[error("{0:?} is no name of a server: a DNS name or an IP address is accepted")]
+    Name(String),
     /// TLS cannot use it.
     #[error(transparent)]
     Use(#[from] rustls::Error),
 }
 
 impl ServerCertificate {
-    /// A first certificate for a server at `address`, and when to ask for the next.
+    /// A first certificate of `account` for a server at `address` that is known by `names` too, and when to ask for the
+    /// next.
     pub fn issue(
         authority: Arc<Authority>,
         clock: Clock,
+        account: Account,
         address: IpAddr,
+        names: &[String],
     ) -> Result<(Arc<Self>, SystemTime), CertificateError> {
-        let names = server_names(address);
-        let (key, renew_at) = certified(&authority, &names, clock())?;
-        Ok((Arc::new(Self { authority, clock, names, current: ArcSwap::from_pointee(key) }), renew_at))
+        let mut all = server_names(address);
+        for name in names {
+            all.push(ServerName::try_from(name.clone()).map_err(|_| CertificateError::Name(name.clone()))?);
+        }
+        let (key, renew_at) = certified(&authority, &account, &all, clock())?;
+        Ok((Arc::new(Self { authority, clock, account, names: all, current: ArcSwap::from_pointee(key) }), renew_at))
     }
 
     /// Renews the certificate for as long as it runs; connections that stand are not touched. The owner drops it.
+    ///
+    /// A new root of the authority is no reason to renew early: clients that run know the old one, and those that start
+    /// know both.
     pub async fn keep(self: Arc<Self>, mut renew_at: SystemTime) {
         loop {
             // A wall clock may jump, so that no sleep is longer than the pause.
@@ -74,7 +92,7 @@ impl ServerCertificate {
                 let left = renew_at.duration_since((self.clock)()).unwrap_or_default();
                 tokio::time::sleep(left.min(RETRY)).await;
             }
-            match certified(&self.authority, &self.names, (self.clock)()) {
+            match certified(&self.authority, &self.account, &self.names, (self.clock)()) {
                 Ok((key, next)) => {
                     self.current.store(Arc::new(key));
                     renew_at = next;
@@ -93,13 +111,7 @@ impl ServerCertificate {
         listener: TcpListener,
         drain: &DrainWatch,
     ) -> Result<ReceiverStream<std::io::Result<TlsStream<TcpStream>>>, CertificateError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = TlsAcceptor::from(Arc::new(self.config()?));
         let (accepted, incoming) = mpsc::channel(HANDSHAKES);
         let watch = drain.clone();
         drop(drain.spawn(async move {
@@ -109,6 +121,21 @@ impl ServerCertificate {
             }
         }));
         Ok(ReceiverStream::new(incoming))
+    }
+
+    fn config(self: &Arc<Self>) -> Result<ServerConfig, rustls::Error> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let clients = MeshClients::new(Arc::clone(&self.authority), Arc::clone(&provider))?;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(Arc::new(clients))
+            .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        // A session that is resumed brings the certificate of the first handshake, which is not verified again: not its
+        // time, nor whether its root is still ours.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        Ok(config)
     }
 }
 
@@ -136,7 +163,7 @@ async fn accept_all(
             match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
                 // The receiver is gone only when the server ends.
                 Ok(Ok(stream)) => drop(accepted.send(Ok(stream)).await),
-                Ok(Err(error)) => warn!(%peer, %error, "TLS handshake failed: is the client told to speak TLS, and does it trust the root?"),
+                Ok(Err(error)) => warn!(%peer, %error, "TLS handshake failed: is the client told to speak TLS, does it trust the root, and is its certificate, if it has one, of this mesh?"),
                 Err(_) => debug!(%peer, limit = ?HANDSHAKE_LIMIT, "TLS handshake took too long"),
             }
             drop(permit);
@@ -158,10 +185,11 @@ impl fmt::Debug for ServerCertificate {
 
 fn certified(
     authority: &Authority,
+    account: &Account,
     names: &[ServerName<'static>],
     now: SystemTime,
 ) -> Result<(CertifiedKey, SystemTime), CertificateError> {
-    let id = Account::new("byrnie-system", "byrnie-control-plane").in_domain(authority.trust_domain());
+    let id = account.in_domain(authority.trust_domain());
     let Leaf { issued, key } = authority.server_leaf(&id, names, now)?;
     let key = aws_lc_rs::sign::any_supported_type(&PrivateKeyDer::Pkcs8(key.der().clone_key()))?;
     Ok((CertifiedKey::new(issued.chain, key), issued.renew_at))
@@ -177,25 +205,4 @@ fn server_names(address: IpAddr) -> Vec<ServerName<'static>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use byrnie_ca::Keys;
-    use byrnie_identity::TrustDomain;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_certificate_is_renewed_while_the_process_runs() {
-        let start = SystemTime::now();
-        let keys = Keys::make(&TrustDomain::default(), start).unwrap();
-        let (began, authority) = (tokio::time::Instant::now(), Arc::new(Authority::new(keys)));
-        let clock: Clock = Arc::new(move || start + began.elapsed());
-        let (certificate, renew_at) = ServerCertificate::issue(authority, clock, [192, 0, 2, 1].into()).unwrap();
-        let first = certificate.current.load_full();
-        let keeper = tokio::spawn(Arc::clone(&certificate).keep(renew_at));
-        tokio::time::sleep(Duration::from_secs(12 * 3600)).await;
-        assert!(Arc::ptr_eq(&first, &certificate.current.load()), "renewed before two thirds of a day");
-        tokio::time::sleep(Duration::from_secs(6 * 3600)).await;
-        assert!(!Arc::ptr_eq(&first, &certificate.current.load()), "not renewed after 18 h");
-        keeper.abort();
-    }
-}
+pub(crate) mod tests;

@@ -1,13 +1,16 @@
 use std::time::{Duration, SystemTime};
 
 use byrnie_ca::Keys;
-use byrnie_identity::TrustDomain;
 use byrnie_model::{Capture, ObjectKind, Origin, Update, Workload, World};
 use byrnie_snapshot::{Client, Dialect};
 use tonic::Code;
 
 use super::*;
-use crate::{current::State, reviews::Review};
+use crate::{
+    current::State,
+    reviews::Review,
+    tls::tests::{self as tls, connection, leaf},
+};
 
 /// An API server that knows tokens of the form `POD UID ACCOUNT`.
 struct Server;
@@ -40,7 +43,11 @@ fn gate(open: bool) -> TokenGate {
 }
 
 fn accepting(accepted: Accepted, open: bool) -> TokenGate {
-    let keys = Keys::make(&TrustDomain::default(), SystemTime::now()).unwrap();
+    gated(tls::authority(), accepted, open)
+}
+
+/// A gate of `authority` over one Pod, `shop/cart-1`.
+fn gated(authority: Arc<Authority>, accepted: Accepted, open: bool) -> TokenGate {
     let name = WorkloadName::new("shop", "cart-1");
     let workload = Workload {
         name: name.clone(),
@@ -56,16 +63,39 @@ fn accepting(accepted: Accepted, open: bool) -> TokenGate {
     let (world, _) = World::default().apply([Update::Workload(name, Some(Arc::new(workload)))]);
     let current = Current::default();
     current.store(State { world, ..State::default() });
-    TokenGate::new(current, Arc::new(Authority::new(keys)), Arc::new(SystemTime::now), accepted, open)
+    TokenGate::new(current, authority, Arc::new(SystemTime::now), own(), accepted, open)
+}
+
+/// As which the control plane runs.
+fn own() -> Account {
+    Account::new("mesh", "byrnie-control-plane")
+}
+
+fn cart() -> Account {
+    Account::new("shop", "cart")
 }
 
 async fn ask(gate: &TokenGate, pod: &str, token: Option<&str>) -> Result<Admission, Status> {
+    ask_by(gate, &Extensions::default(), pod, token).await
+}
+
+async fn ask_by(
+    gate: &TokenGate,
+    extensions: &Extensions,
+    pod: &str,
+    token: Option<&str>,
+) -> Result<Admission, Status> {
+    let metadata = showing(token);
+    let client = Client { workload: WorkloadName::new("shop", pod), dialect: Dialect::Envoy };
+    gate.admit(&Caller { metadata: &metadata, extensions, peer: None, client: &client }).await
+}
+
+fn showing(token: Option<&str>) -> MetadataMap {
     let mut metadata = MetadataMap::new();
     if let Some(token) = token {
         metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
     }
-    let client = Client { workload: WorkloadName::new("shop", pod), dialect: Dialect::Envoy };
-    gate.admit(&Caller { metadata: &metadata, extensions: &Default::default(), peer: None, client: &client }).await
+    metadata
 }
 
 fn token(gate: &TokenGate, pod: &str) -> String {
@@ -129,11 +159,7 @@ async fn a_bound_token_opens_the_secrets_of_just_the_pod_it_was_made_for() {
 #[tokio::test]
 async fn a_bound_token_buys_a_certificate_for_its_pods_account_alone() {
     let gate = accepting(bound(false), true);
-    let sign = async |token: &str| {
-        let mut metadata = MetadataMap::new();
-        metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
-        gate.authenticate(&metadata, &Extensions::default()).await
-    };
+    let sign = async |token: &str| gate.authenticate(&showing(Some(token)), &Extensions::default()).await;
     assert_eq!(sign("cart-1 u-1 cart").await.unwrap(), Account::new("shop", "cart"));
     assert_eq!(sign("cart-1 u-1 admin").await.unwrap_err().code(), Code::PermissionDenied);
     assert_eq!(sign("ghost u-1 cart").await.unwrap_err().code(), Code::NotFound);
@@ -157,4 +183,83 @@ async fn a_join_token_that_has_expired_is_told_as_that_and_not_reviewed() {
     let expired = gate.authority.tokens().unwrap().mint(&subject, Duration::from_secs(60), long_ago).unwrap();
     let refused = ask(&gate, "cart-1", Some(expired.as_str())).await.unwrap_err();
     assert!(refused.message().contains("the token expired 59 min ago"), "{refused}");
+}
+
+/// A gate that accepts bound tokens, and the extensions of a call whose connection shows a certificate of `account`.
+async fn certified(account: &Account) -> (TokenGate, Extensions) {
+    let authority = tls::authority();
+    let shown = connection(&authority, Some(leaf(&authority, account))).await.unwrap();
+    (gated(authority, bound(false), false), shown)
+}
+
+#[tokio::test]
+async fn a_certificate_opens_the_pods_of_its_account_and_no_other() {
+    let (gate, shown) = certified(&cart()).await;
+    assert_eq!(ask_by(&gate, &shown, "cart-1", None).await.unwrap().secrets.unwrap(), cart());
+    assert_eq!(ask_by(&gate, &shown, "ghost", None).await.unwrap_err().code(), Code::NotFound);
+    let (gate, shown) = certified(&Account::new("shop", "admin")).await;
+    let refused = ask_by(&gate, &shown, "cart-1", None).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(refused.message().contains("of shop/admin, the Pod shop/cart-1 that node.id names runs as shop/cart"));
+}
+
+#[tokio::test]
+async fn a_connection_without_a_certificate_needs_a_token() {
+    let authority = tls::authority();
+    let plain = connection(&authority, None).await.unwrap();
+    let gate = gated(authority, bound(false), false);
+    assert_eq!(ask_by(&gate, &plain, "cart-1", None).await.unwrap_err().code(), Code::Unauthenticated);
+    assert!(ask_by(&gate, &plain, "cart-1", Some("cart-1 u-1 cart")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_bad_token_is_refused_whatever_the_certificate() {
+    let (gate, shown) = certified(&cart()).await;
+    let refused = ask_by(&gate, &shown, "cart-1", Some("nonsense")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let refused = gate.authenticate(&showing(Some("nonsense")), &shown).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_by_itself_while_a_pod_runs_as_its_account() {
+    let (gate, shown) = certified(&cart()).await;
+    assert_eq!(gate.authenticate(&MetadataMap::new(), &shown).await.unwrap(), cart());
+    let (gate, shown) = certified(&Account::new("shop", "gone")).await;
+    let refused = gate.authenticate(&MetadataMap::new(), &shown).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(refused.message().contains("shop/gone, as which no Pod of the mesh runs"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_connection_that_outlives_its_certificate_proves_nothing_more() {
+    let (gate, shown) = certified(&cart()).await;
+    let late = TokenGate { clock: Arc::new(|| SystemTime::now() + Duration::from_secs(25 * 3600)), ..gate };
+    let refused = ask_by(&late, &shown, "cart-1", None).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert!(refused.message().contains("the certificate of this connection ended 3600 s ago"), "{refused}");
+    let refused = late.authenticate(&MetadataMap::new(), &shown).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_trust_domain_under_the_same_roots_is_denied() {
+    let (_, shown) = certified(&cart()).await;
+    let prod = Keys::make(&"prod".parse().unwrap(), SystemTime::now()).unwrap();
+    let gate = gated(Arc::new(Authority::new(prod)), bound(false), false);
+    let refused = ask_by(&gate, &shown, "cart-1", None).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert!(refused.message().contains("the trust domain prod is accepted"), "{refused}");
+    assert!(!gate.is_control_plane(&shown));
+}
+
+#[tokio::test]
+async fn only_the_certificate_of_its_own_account_tells_the_control_plane() {
+    let (gate, shown) = certified(&own()).await;
+    assert!(gate.is_control_plane(&shown));
+    assert!(!gate.is_control_plane(&Extensions::default()));
+    for other in [cart(), Account::new("shop", own().name()), Account::new(own().namespace(), "default")] {
+        let (gate, shown) = certified(&other).await;
+        assert!(!gate.is_control_plane(&shown), "{other}");
+    }
 }
