@@ -33,7 +33,7 @@ pub async fn run(args: &Args) -> Result<()> {
             let (world, _) = World::default().apply(batch.updates);
             describe::describe(&world, &args.object)?
         }
-        None => args.admin.get(&format!("/debug/describe?object={}", args.object)).await?,
+        None => args.admin.control_plane().await?.any(&format!("/debug/describe?object={}", args.object)).await?,
     };
     output::print(args.output, &description, |description| outline(description, 0));
     Ok(())

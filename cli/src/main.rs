@@ -1,6 +1,7 @@
 //! `byrnie`: the operator's command, and the whole control plane in one process.
 
 mod bootstrap;
+mod check;
 mod crds;
 mod demo;
 mod describe;
@@ -13,6 +14,7 @@ mod stat;
 mod state;
 mod token;
 mod validate;
+mod wait;
 
 use std::process::ExitCode;
 
@@ -53,6 +55,10 @@ enum Verb {
     Stat(stat::Args),
     /// Show what an object does in the mesh.
     Describe(describe::Args),
+    /// Wait until all proxies that need an object have it: exit code 0 so it is, 1 it will not be, 2 could not ask.
+    Wait(wait::Args),
+    /// Check a cluster and the installation in it: exit code 0 good, 1 faults, 2 could not ask.
+    Check(check::Args),
     /// A process of the demo.
     #[command(hide = true)]
     DemoApp(demo::AppArgs),
@@ -60,7 +66,10 @@ enum Verb {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let could_not_run = if matches!(arguments.verb, Verb::Validate(_)) { 2 } else { 1 };
+    let could_not_run = match arguments.verb {
+        Verb::Validate(_) | Verb::Wait(_) | Verb::Check(_) => 2,
+        _ => 1,
+    };
     match start(arguments.verb) {
         Ok(code) => code,
         Err(error) => {
@@ -82,22 +91,24 @@ fn told(error: &anyhow::Error) -> String {
 fn start(verb: Verb) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::SUCCESS;
     match verb {
-        Verb::Run(args) => wait(run::run(args)).map(done),
+        Verb::Run(args) => block_on(run::run(args)).map(done),
         Verb::Validate(args) => validate::run(&args),
         Verb::Bootstrap(args) => bootstrap::run(&args).map(done),
         Verb::Crds => crds::run().map(done),
         Verb::Install(args) => install::run(&args).map(done),
         Verb::Token(args) => token::run(&args).map(done),
-        Verb::Demo(args) => wait(demo::run(args)),
-        Verb::ProxyStatus(args) => wait(proxies::status(&args)).map(done),
-        Verb::ProxyConfig(args) => wait(proxies::config(&args)).map(done),
-        Verb::Stat(args) => wait(stat::run(&args)).map(done),
-        Verb::Describe(args) => wait(describe::run(&args)).map(done),
+        Verb::Demo(args) => block_on(demo::run(args)),
+        Verb::ProxyStatus(args) => block_on(proxies::status(&args)).map(done),
+        Verb::ProxyConfig(args) => block_on(proxies::config(&args)).map(done),
+        Verb::Stat(args) => block_on(stat::run(&args)).map(done),
+        Verb::Describe(args) => block_on(describe::run(&args)).map(done),
+        Verb::Wait(args) => block_on(wait::run(&args)),
+        Verb::Check(args) => block_on(check::run(&args)),
         // Each of these has the runtime that it needs.
         Verb::DemoApp(args) => demo::app(args).map(done),
     }
 }
 
-fn wait<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Runtime::new()?.block_on(future)
 }

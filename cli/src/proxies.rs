@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     output::{self, Format},
-    remote::Admin,
+    remote::{Admin, Answer},
 };
 
 /// `byrnie proxy-status`
@@ -54,10 +54,12 @@ enum What {
 
 /// Prints the connected proxies.
 pub async fn status(args: &StatusArgs) -> Result<()> {
-    let mut clients = args.admin.get("/debug/clients").await?;
-    if let (Some(workload), Some(list)) = (&args.workload, clients.as_array_mut()) {
-        list.retain(|client| client["node"] == workload.to_string());
+    let control_plane = args.admin.control_plane().await?;
+    let mut clients = merged(control_plane.all("/debug/clients").await?);
+    if let Some(workload) = &args.workload {
+        clients.retain(|client| client["node"] == workload.to_string());
     }
+    let clients = Value::Array(clients);
     output::print(args.output, &clients, status_table);
     Ok(())
 }
@@ -66,9 +68,24 @@ pub async fn status(args: &StatusArgs) -> Result<()> {
 pub async fn config(args: &ConfigArgs) -> Result<()> {
     let kind = args.what.kind();
     let path = format!("/debug/config?node={}&kind={}", args.workload, kind.short());
-    let rows = args.admin.get(&path).await?;
+    let rows = args.admin.control_plane().await?.any(&path).await?;
     output::print(args.output, &rows, |rows| output::table(array(rows), proxy_config::columns(kind)));
     Ok(())
+}
+
+/// The proxies of all replicas by their names, each with its replica where it has one.
+pub fn merged(answers: Vec<Answer>) -> Vec<Value> {
+    let mut clients = Vec::new();
+    for Answer { replica, document } in answers {
+        for mut client in array(&document).iter().cloned() {
+            if let (Some(replica), Some(fields)) = (&replica, client.as_object_mut()) {
+                fields.insert("replica".to_owned(), replica.as_str().into());
+            }
+            clients.push(client);
+        }
+    }
+    clients.sort_by(|one, other| one["node"].as_str().cmp(&other["node"].as_str()));
+    clients
 }
 
 /// One line a proxy with a word for each kind, then what was refused.
@@ -77,8 +94,11 @@ fn status_table(clients: &Value) -> String {
     if clients.is_empty() {
         return "no proxy is connected\n".to_owned();
     }
-    let mut text =
-        output::table(clients, &["node", "dialect", "protocol", "CDS", "LDS", "EDS", "RDS", "SDS", "version"]);
+    let mut columns = vec!["node", "dialect", "protocol", "CDS", "LDS", "EDS", "RDS", "SDS", "version"];
+    if clients.iter().any(|client| client["replica"].is_string()) {
+        columns.push("replica");
+    }
+    let mut text = output::table(clients, &columns);
     for client in clients {
         for refusal in array(&client["refused"]) {
             let field = |name: &str| output::cell(refusal.get(name));
@@ -108,5 +128,30 @@ impl What {
             Self::Endpoint => Kind::Endpoints,
             Self::Secret => Kind::Secret,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_proxies_of_all_replicas_stand_in_one_list() {
+        let client = |node: &str| json!({"node": node, "dialect": "envoy", "CDS": "synced", "refused": []});
+        let answer = |replica: Option<&str>, nodes: &[&str]| Answer {
+            replica: replica.map(str::to_owned),
+            document: nodes.iter().map(|node| client(node)).collect(),
+        };
+        let merged =
+            merged(vec![answer(Some("one"), &["shop/cart-1", "shop/web-1"]), answer(Some("two"), &["shop/a"])]);
+        let nodes: Vec<_> = merged.iter().map(|client| [&client["node"], &client["replica"]]).collect();
+        assert_eq!(nodes, [["shop/a", "two"], ["shop/cart-1", "one"], ["shop/web-1", "one"]]);
+        let table = status_table(&Value::Array(merged));
+        assert!(table.lines().next().unwrap().ends_with("  REPLICA") && table.contains(" two\n"), "{table}");
+        let here = status_table(&Value::Array(super::merged(vec![answer(None, &["shop/a"])])));
+        assert!(!here.contains("REPLICA"), "{here}");
+        assert_eq!(status_table(&json!([])), "no proxy is connected\n");
     }
 }

@@ -1,11 +1,11 @@
-use anyhow::Result;
+use anyhow::{Context, Result};
 use byrnie_control_plane::stat;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::{
     output::{self, Format},
-    remote::Admin,
+    remote::{Admin, Answer},
 };
 
 /// `byrnie stat`
@@ -36,13 +36,22 @@ enum By {
 /// Prints what was called within the last minute, and how it went.
 pub async fn run(args: &Args) -> Result<()> {
     let (by, first) = match args.by {
-        By::Pair => ("pair", "source"),
-        By::Service => ("service", "clients"),
+        By::Pair => (stat::By::Pair, "source"),
+        By::Service => (stat::By::Service, "clients"),
     };
-    let of = args.of.iter().map(|of| format!("&of={of}")).collect::<String>();
-    let rows = args.admin.get(&format!("/debug/stat?by={by}{of}")).await?;
+    let answers = args.admin.control_plane().await?.all("/debug/loads").await?;
+    let rows = rows(&answers, by, args.of.as_deref())?;
     output::print(args.output, &rows, |rows| table(rows, first));
     Ok(())
+}
+
+/// What all replicas were told, summed: each proxy reports to one of them.
+fn rows(answers: &[Answer], by: stat::By, of: Option<&str>) -> Result<Value> {
+    let read = |answer: &Answer| {
+        stat::read(&answer.document).context("the control plane is of another version: it does not tell its loads")
+    };
+    let loads: Vec<_> = answers.iter().map(read).collect::<Result<_>>()?;
+    Ok(stat::rows(&loads.concat(), by, of))
 }
 
 fn table(rows: &Value, first: &str) -> String {
@@ -91,6 +100,27 @@ fn name(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_adds_up_what_all_replicas_were_told() {
+        let load = |client: &str, errors: u64| {
+            let buckets = [[10, 0, 0].as_slice(), &[0; 11]].concat();
+            json!([{
+                "client": client, "proxy": "byrnie-proxy", "cluster": "shop/cart:80", "successes": 10 - errors,
+                "errors": errors, "latencies": buckets, "requestsPerSecond": 2.0, "active": 1,
+            }])
+        };
+        let answer = |document| Answer { replica: Some("one".to_owned()), document };
+        let answers = [answer(load("shop/web-1", 0)), answer(load("shop/web-2", 1)), answer(load("shop/web-1", 0))];
+        let pairs = rows(&answers, stat::By::Pair, None).unwrap();
+        let figures = |row: &Value| [row["requests"].clone(), row["requestsPerSecond"].clone(), row["p99Ms"].clone()];
+        assert_eq!(figures(&pairs[0]), [json!(20), json!(4.0), json!(0.99)]);
+        assert_eq!(figures(&pairs[1]), [json!(10), json!(2.0), json!(0.99)]);
+        let services = rows(&answers, stat::By::Service, Some("shop/cart")).unwrap();
+        assert_eq!(figures(&services[0]), [json!(30), json!(6.0), json!(0.99)]);
+        assert_eq!((&services[0]["clients"], &services[0]["active"]), (&json!(2), &json!(3)));
+        assert!(rows(&[answer(json!({}))], stat::By::Pair, None).unwrap_err().to_string().contains("another version"));
+    }
 
     #[test]
     fn figures_are_short_and_what_nobody_told_is_a_dash() {

@@ -57,6 +57,10 @@ pub fn add_pages(routes: &mut Routes, current: &Current, hub: &Arc<Hub>, loads: 
             }
         },
     );
+    page(routes, "/debug/loads", "what each client reported of its calls, with latencies", {
+        let loads = Arc::clone(loads);
+        move |_| Ok(stat::raw(&loads.list()))
+    });
 }
 
 type Refusal = (StatusCode, String);

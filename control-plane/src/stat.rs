@@ -1,4 +1,4 @@
-//! What clients reported of their calls, for `byrnie stat` and `/debug/stat`.
+//! What clients reported of their calls, for `byrnie stat`, `/debug/stat` and `/debug/loads`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 use byrnie_ads::{Counts, Load};
 use byrnie_model::{ServiceName, WorkloadName};
 use byrnie_proto::latency;
-use byrnie_snapshot::names;
+use byrnie_snapshot::{Dialect, names};
 use serde_json::{Map, Value, json};
 
 /// What a row stands for.
@@ -55,6 +55,47 @@ pub fn rows(loads: &[Load], by: By, of: Option<&str>) -> Value {
         sum.active = sum.active.saturating_add(load.active);
     }
     sums.into_iter().map(|((source, destination), sum)| row(source, destination, &sum)).collect()
+}
+
+/// What clients reported, unsummed: reports that several control planes were told can be put together by [`read`].
+pub fn raw(loads: &[Load]) -> Value {
+    let one = |load: &Load| {
+        json!({
+            "client": load.client.to_string(),
+            "proxy": load.dialect.to_string(),
+            "cluster": &*load.cluster,
+            "successes": load.counts.successes,
+            "errors": load.counts.errors,
+            "latencies": load.counts.latencies.as_ref().map(|latencies| latencies.as_slice()),
+            "requestsPerSecond": load.per_second,
+            "active": load.active,
+        })
+    };
+    loads.iter().map(one).collect()
+}
+
+/// What [`raw`] wrote; `None` where it did not.
+pub fn read(raw: &Value) -> Option<Vec<Load>> {
+    raw.as_array()?.iter().map(read_one).collect()
+}
+
+fn read_one(load: &Value) -> Option<Load> {
+    let dialects = [Dialect::Envoy, Dialect::Micro, Dialect::Grpc];
+    let latencies = match &load["latencies"] {
+        Value::Null => None,
+        latencies => {
+            let counts: Option<Vec<u64>> = latencies.as_array()?.iter().map(Value::as_u64).collect();
+            Some(counts?.into_boxed_slice().try_into().ok()?)
+        }
+    };
+    Some(Load {
+        client: load["client"].as_str()?.parse().ok()?,
+        dialect: dialects.into_iter().find(|dialect| load["proxy"] == dialect.to_string())?,
+        cluster: load["cluster"].as_str()?.into(),
+        counts: Counts { successes: load["successes"].as_u64()?, errors: load["errors"].as_u64()?, latencies },
+        per_second: load["requestsPerSecond"].as_f64()?,
+        active: load["active"].as_u64()?,
+    })
 }
 
 fn concerns(of: &str, source: Option<&WorkloadName>, destination: &str) -> bool {
@@ -123,8 +164,6 @@ pub fn is_name(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use byrnie_snapshot::Dialect;
-
     use super::*;
 
     fn load(client: &str, dialect: Dialect, cluster: &str, latencies: Option<&[(usize, u64)]>) -> Load {
@@ -180,6 +219,27 @@ mod tests {
         );
         assert_eq!(cart["proxies"], json!(["byrnie-proxy", "envoy"]));
         assert!(cart["p99Ms"].is_number());
+    }
+
+    #[test]
+    fn what_two_control_planes_were_told_adds_up() {
+        let read = |loads: &[Load]| read(&raw(loads)).unwrap();
+        assert_eq!(read(&loads()), loads());
+        let moved = [load("shop/web-1", Dialect::Micro, "shop/cart:80", Some(&[(0, 1), (3, 9)]))];
+        let rows = rows(&[read(&loads()), read(&moved)].concat(), By::Pair, Some("shop/cart"));
+        assert_eq!(texts(&rows, "source"), ["shop/web-1", "shop/web-2"]);
+        assert_eq!((&rows[0]["requests"], &rows[0]["requestsPerSecond"]), (&json!(20), &json!(4.0)));
+        assert_eq!(rows[0]["p50Ms"], json!(5.0 + 5.0 / 11.0), "9 are below 5 ms, 11 below 10 ms");
+    }
+
+    #[test]
+    fn a_document_of_another_form_is_not_read() {
+        for other in [json!({}), json!([{}]), json!([{"latencies": [1]}])] {
+            assert_eq!(read(&other), None, "{other}");
+        }
+        let mut short = raw(&loads());
+        short[0]["latencies"] = json!([1, 2]);
+        assert_eq!(read(&short), None);
     }
 
     #[test]
