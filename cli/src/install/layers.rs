@@ -32,7 +32,7 @@ impl Layers {
 
     /// `a.b=c,d=e`, of which a comma or a point that is part of a name or value has a `\` before it.
     pub fn add_assignments(&mut self, text: &str) -> Result<()> {
-        let each = split(text, ',').into_iter().try_for_each(|one| self.add(|| assignment(&one)));
+        let each = split(text, ',').into_iter().try_for_each(|one| self.add(|| assignment(one)));
         each.with_context(|| format!("--set {text}"))
     }
 
