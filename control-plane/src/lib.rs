@@ -9,6 +9,7 @@ mod clients;
 mod current;
 pub mod describe;
 pub mod findings;
+pub mod fleet;
 mod gate;
 mod metrics;
 mod pipeline;

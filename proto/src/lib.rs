@@ -14,3 +14,9 @@ pub mod ca {
     #![allow(missing_docs, clippy::all, clippy::unwrap_used)]
     tonic::include_proto!("byrnie.ca.v1");
 }
+
+/// What replicas of the control plane tell each other (`proto/protos/byrnie_fleet_v1.proto`).
+pub mod fleet {
+    #![allow(missing_docs, clippy::all, clippy::unwrap_used)]
+    tonic::include_proto!("byrnie.fleet.v1");
+}

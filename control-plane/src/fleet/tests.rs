@@ -1,0 +1,4 @@
+mod book;
+mod counting;
+mod following;
+mod replica;
