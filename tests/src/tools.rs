@@ -31,6 +31,13 @@ pub fn kubernetes(programs: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(script("kubernetes", &[&["path"], programs].concat())?.lines().map(PathBuf::from).collect())
 }
 
+/// The path of a major release of Helm, built first where it is missing.
+pub fn helm(major: u32) -> Result<PathBuf> {
+    let name = format!("helm-{major}");
+    script("helm", &["ensure", &name])?;
+    Ok(script("helm", &["path", &name])?.into())
+}
+
 fn script(name: &str, arguments: &[&str]) -> Result<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts").join(name);
     let mut command = Command::new("python3");
