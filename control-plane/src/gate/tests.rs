@@ -1,15 +1,26 @@
 use std::time::{Duration, SystemTime};
 
-use byrnie_ca::Keys;
+use byrnie_ca::{Keys, SigningService};
+use byrnie_identity::peer_identity;
 use byrnie_model::{Capture, ObjectKind, Origin, Update, Workload, World};
+use byrnie_proto::ca::{SignRequest, certificate_authority_client::CertificateAuthorityClient};
+use byrnie_runtime::shutdown::Drain;
 use byrnie_snapshot::{Client, Dialect};
-use tonic::Code;
+use rcgen::{CertificateParams, KeyPair};
+use tokio::net::TcpListener;
+use tonic::{
+    Code,
+    transport::{Certificate, Channel, ClientTlsConfig, Identity, Server as Grpc},
+};
 
 use super::*;
 use crate::{
     current::State,
     reviews::Review,
-    tls::tests::{self as tls, connection, leaf},
+    tls::{
+        ServerCertificate,
+        tests::{self as tls, connection, leaf},
+    },
 };
 
 /// An API server that knows tokens of the form `POD UID ACCOUNT`.
@@ -262,4 +273,39 @@ async fn only_the_certificate_of_its_own_account_tells_the_control_plane() {
         let (gate, shown) = certified(&other).await;
         assert!(!gate.is_control_plane(&shown), "{other}");
     }
+}
+
+#[tokio::test]
+async fn a_workload_renews_its_certificate_over_the_wire_by_the_one_it_has() {
+    let authority = tls::authority();
+    let gate = gated(Arc::clone(&authority), bound(false), false);
+    let clock: Clock = Arc::new(SystemTime::now);
+    let names = ["byrnie-control-plane".to_owned()];
+    let loopback = [127, 0, 0, 1].into();
+    let (certificate, _) =
+        ServerCertificate::issue(Arc::clone(&authority), Arc::clone(&clock), own(), loopback, &names).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let drain = Drain::new();
+    let incoming = certificate.accept(listener, &drain.watch()).unwrap();
+    let signing = SigningService::new(Arc::clone(&authority), gate, clock).into_server();
+    let server = tokio::spawn(Grpc::builder().add_service(signing).serve_with_incoming(incoming));
+
+    let leaf = authority.leaf(&cart().in_domain(authority.trust_domain()), SystemTime::now()).unwrap();
+    let trusting = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(authority.roots().pem()))
+        .domain_name("byrnie-control-plane");
+    let showing = trusting.clone().identity(Identity::from_pem(leaf.issued.chain_pem(), leaf.key.pem()));
+    let key = KeyPair::generate().unwrap();
+    let csr_der = CertificateParams::default().serialize_request(&key).unwrap().der().to_vec();
+    for (tls, expected) in
+        [(showing, Ok("spiffe://cluster.local/ns/shop/sa/cart")), (trusting, Err(Code::Unauthenticated))]
+    {
+        let channel = Channel::from_shared(address.clone()).unwrap().tls_config(tls).unwrap().connect().await.unwrap();
+        let request = SignRequest { csr_der: csr_der.clone(), ttl_seconds: 0 };
+        let signed = CertificateAuthorityClient::new(channel).sign(request).await.map_err(|status| status.code());
+        let id = signed.map(|signed| peer_identity(&signed.into_inner().chain_der[0]).unwrap().to_string());
+        assert_eq!(id, expected.map(str::to_owned));
+    }
+    server.abort();
 }
