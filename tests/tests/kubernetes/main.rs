@@ -1,5 +1,6 @@
 //! Against a real API server. The modules share one, but for those that kill it.
 
+mod cli;
 mod crds;
 mod harness;
 mod identity;
