@@ -155,6 +155,17 @@ fn every_option_of_the_micro_proxy_is_told() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn every_option_of_install_is_told() -> Result<()> {
+    let pages = pages()?;
+    let page = pages.iter().find(|page| page.name == "docs/install.md").context("docs/install.md is missing")?;
+    let shown = options(Command::new(byrnie()?).arg("install"))?;
+    ensure!(shown.len() > 4, "too little is shown: {shown:?}");
+    let missing: Vec<_> = shown.into_iter().filter(|name| !page.text.contains(name.as_str())).collect();
+    assert!(missing.is_empty(), "docs/install.md does not tell of {}", missing.join(", "));
+    Ok(())
+}
+
 /// The options that a program's help names.
 fn options(command: &mut Command) -> Result<BTreeSet<String>> {
     let help = String::from_utf8(command.arg("--help").output()?.stdout)?;
