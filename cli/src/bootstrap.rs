@@ -37,7 +37,7 @@ struct EnvoyArgs {
     #[arg(long)]
     xds_tls: bool,
     /// How long the join token is good for: Envoy shows it whenever it connects
-    #[arg(long, value_name = "TIME", value_parser = token::lifetime, default_value = "24h")]
+    #[arg(long, value_name = "TIME", value_parser = byrnie_control_plane::lifetime, default_value = "24h")]
     token_ttl: Duration,
     #[command(flatten)]
     state: StateDirectory,

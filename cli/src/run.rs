@@ -1,15 +1,11 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Result;
-use byrnie_ca::LEAF_LIFETIME;
-use byrnie_control_plane::{ControlPlane, Settings, SourceSettings};
+use byrnie_control_plane::{ControlPlane, Mode, Settings, leaf_lifetime};
 use byrnie_runtime::logs;
 use byrnie_source::Access;
 
-use crate::{state::StateDirectory, token};
-
-/// A shorter one would be renewed before every proxy has it.
-const SHORTEST_LEAF: Duration = Duration::from_secs(10);
+use crate::state::StateDirectory;
 
 /// `byrnie run`
 #[derive(Debug, clap::Args)]
@@ -54,10 +50,10 @@ struct Source {
 pub async fn run(args: Args) -> Result<()> {
     logs::init(args.log_format, None)?;
     let settings = Settings {
-        source: args.source.settings(args.state.is_named()),
-        state: args.state.path()?,
+        mode: args.source.mode(args.state.path()?, args.state.is_named()),
         xds_address: args.xds_address,
         admin_address: args.admin_address,
+        probe_address: None,
         leaf_lifetime: args.leaf_lifetime,
     };
     ControlPlane::build(settings).await?.serve().await?;
@@ -66,24 +62,15 @@ pub async fn run(args: Args) -> Result<()> {
 
 impl Source {
     /// Join tokens are accepted beside an API server's where the directory of their key was named.
-    fn settings(self, join_tokens: bool) -> SourceSettings {
+    fn mode(self, state: PathBuf, join_tokens: bool) -> Mode {
         match self.config {
-            Some(directory) => SourceSettings::Directory(directory),
+            Some(config) => Mode::Directory { config, state },
             None => {
                 let access = Access { kubeconfig: self.kubeconfig, context: self.context };
-                SourceSettings::Kubernetes { access, join_tokens }
+                Mode::Following { access, state, join_tokens }
             }
         }
     }
-}
-
-/// Reads the lifetime of leaves, as the control plane takes it.
-pub fn leaf_lifetime(text: &str) -> Result<Duration, String> {
-    let lifetime = token::lifetime(text)?;
-    if (SHORTEST_LEAF..=LEAF_LIFETIME).contains(&lifetime) {
-        return Ok(lifetime);
-    }
-    Err("10s to 24h is accepted".to_owned())
 }
 
 #[cfg(test)]
@@ -102,18 +89,9 @@ mod tests {
     fn beside_an_api_server_join_tokens_need_a_named_state() {
         for (line, expected) in [("--kubernetes", false), ("--kubeconfig a --state b", true)] {
             let args = Line::parse_from(["run"].into_iter().chain(line.split(' '))).args;
-            let settings = args.source.settings(args.state.is_named());
-            let SourceSettings::Kubernetes { join_tokens, .. } = settings else { panic!("{line}: {settings:?}") };
+            let mode = args.source.mode("state".into(), args.state.is_named());
+            let Mode::Following { join_tokens, .. } = mode else { panic!("{line}: {mode:?}") };
             assert_eq!(join_tokens, expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_certificate_lasts_ten_seconds_at_least_and_a_day_at_most() {
-        assert_eq!(leaf_lifetime("45s"), Ok(Duration::from_secs(45)));
-        assert_eq!(leaf_lifetime("24h"), Ok(LEAF_LIFETIME));
-        for wrong in ["9s", "25h", "1d"] {
-            assert!(leaf_lifetime(wrong).unwrap_err().contains("is accepted"), "{wrong}");
         }
     }
 }

@@ -2,6 +2,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use byrnie_ca::State;
+use byrnie_control_plane::lifetime;
 use byrnie_model::WorkloadName;
 
 use crate::state::StateDirectory;
@@ -30,20 +31,4 @@ pub fn mint(workload: &WorkloadName, ttl: std::time::Duration, state: &StateDire
     let key = State::token_key(&state.path()?)?;
     let subject = workload.to_string().parse().context("--workload")?;
     Ok(key.mint(&subject, ttl, SystemTime::now())?.as_str().to_owned())
-}
-
-/// Reads `24h`, `90m` or `30s`.
-pub fn lifetime(text: &str) -> Result<std::time::Duration, String> {
-    let wrong = || format!("{text:?} is no lifetime: a number and h, m or s is accepted, such as 24h");
-    let unit = match text.as_bytes().last() {
-        Some(b'h') => 3600,
-        Some(b'm') => 60,
-        Some(b's') => 1,
-        _ => return Err(wrong()),
-    };
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    if number == 0 {
-        return Err(wrong());
-    }
-    Ok(std::time::Duration::from_secs(u64::from(number) * unit))
 }

@@ -10,7 +10,7 @@ use byrnie_source::{CallError, ObjectPath};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use self::{named::Named, standing::Standing};
-use crate::{remote::Kubeconfig, token};
+use crate::remote::Kubeconfig;
 
 /// How often the object is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(short, long, value_name = "NAMESPACE", value_parser = named::name)]
     namespace: Option<String>,
     /// How long to wait, such as 60s or 5m
-    #[arg(long, value_name = "TIME", value_parser = token::lifetime, default_value = "60s")]
+    #[arg(long, value_name = "TIME", value_parser = byrnie_control_plane::lifetime, default_value = "60s")]
     timeout: Duration,
     #[command(flatten)]
     kubeconfig: Kubeconfig,

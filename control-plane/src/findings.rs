@@ -24,12 +24,17 @@ pub fn of_world(world: &World) -> Vec<Finding> {
         Some(overruled(&policy.origin, "spec.targetRef", &format!("Service {}", policy.service), &winner.origin))
     });
     let peers = world.peer_policies().filter_map(|(_, policy)| {
-        let same = |other: &&Arc<PeerPolicy>| other.namespace == policy.namespace && other.selector == policy.selector;
-        let winner = world.peer_policies().map(|(_, other)| other).filter(same).min_by_key(|other| other.created)?;
-        let what = "the same workloads";
-        (winner.origin != policy.origin).then(|| overruled(&policy.origin, "spec.selector", what, &winner.origin))
+        let winner = peer_winner(world, policy)?;
+        Some(overruled(&policy.origin, "spec.selector", "the same workloads", &winner.origin))
     });
     routes.chain(policies).chain(peers).collect()
+}
+
+/// The policy that holds in place of `policy`, for the same workloads.
+pub(crate) fn peer_winner<'a>(world: &'a World, policy: &PeerPolicy) -> Option<&'a Arc<PeerPolicy>> {
+    let same = |other: &&Arc<PeerPolicy>| other.namespace == policy.namespace && other.selector == policy.selector;
+    let winner = world.peer_policies().map(|(_, other)| other).filter(same).min_by_key(|other| other.created)?;
+    (winner.origin != policy.origin).then_some(winner)
 }
 
 fn overruled(loser: &Origin, field: &str, what: &str, winner: &Origin) -> Finding {

@@ -64,7 +64,6 @@ impl TokenGate {
     }
 
     /// Whether a replica of this control plane calls, by the certificate of the connection.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the service between replicas is to ask it"))]
     pub fn is_control_plane(&self, extensions: &Extensions) -> bool {
         matches!(self.certified(extensions), Some(Ok(account)) if account == self.own)
     }

@@ -1,10 +1,14 @@
 //! The way of the data: batch -> World -> Snapshot -> streams.
 
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use byrnie_ads::Hub;
 use byrnie_identity::TrustDomain;
-use byrnie_model::{MeshConfig, Touched, Update, World};
+use byrnie_model::{MeshConfig, ObjectRef, Touched, Update, World};
 use byrnie_runtime::shutdown::DrainWatch;
 use byrnie_snapshot::Builder;
 use byrnie_source::{Batch, Finding, Severity};
@@ -25,6 +29,8 @@ pub struct Pipeline {
     current: Current,
     hub: Arc<Hub>,
     of_world: Vec<Finding>,
+    unreadable: Arc<BTreeMap<ObjectRef, String>>,
+    meaning: u64,
     /// The trust domain that the objects ask for and cannot have.
     foreign_domain: Option<Finding>,
     reported: BTreeSet<Finding>,
@@ -41,6 +47,8 @@ impl Pipeline {
             current,
             hub,
             of_world: Vec::new(),
+            unreadable: Arc::default(),
+            meaning: 0,
             foreign_domain: None,
             reported: BTreeSet::new(),
         }
@@ -65,14 +73,28 @@ impl Pipeline {
         self.world = world.clone();
         let snapshot = self.builder.advance(world.clone(), &touched);
         // Endpoints and workloads come and go all the time and change no object's standing.
-        if !touched.iter().all(|touched| matches!(touched, Touched::Endpoints(_) | Touched::Workload(_))) {
+        let is_traffic = |touched: &Touched| matches!(touched, Touched::Endpoints(_) | Touched::Workload(_));
+        if !touched.iter().all(is_traffic) {
             self.of_world = findings::of_world(&world);
+            self.meaning += 1;
         }
         let mut found = batch.findings;
         found.extend(self.foreign_domain.clone());
+        let unreadable = unreadable(&found);
+        if *self.unreadable != unreadable {
+            self.unreadable = Arc::new(unreadable);
+            self.meaning += 1;
+        }
         let findings: Arc<[Finding]> = findings::merged(&found, &self.of_world).into();
         self.report(&findings);
-        self.current.store(State { world, snapshot: snapshot.clone(), findings, built: self.builder.built() });
+        self.current.store(State {
+            world,
+            snapshot: snapshot.clone(),
+            findings,
+            unreadable: Arc::clone(&self.unreadable),
+            meaning: self.meaning,
+            built: self.builder.built(),
+        });
         if touched.is_empty() {
             return;
         }
@@ -123,6 +145,22 @@ impl Pipeline {
         }
         self.reported = now;
     }
+}
+
+/// What is wrong with each object that cannot be taken as it is.
+fn unreadable(found: &[Finding]) -> BTreeMap<ObjectRef, String> {
+    let mut unreadable: BTreeMap<ObjectRef, String> = BTreeMap::new();
+    for finding in found.iter().filter(|finding| finding.severity == Severity::Error) {
+        let Some(object) = &finding.object else { continue };
+        let field = finding.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
+        let text = unreadable.entry(object.clone()).or_default();
+        if !text.is_empty() {
+            text.push_str("; ");
+        }
+        text.push_str(&field);
+        text.push_str(&finding.message);
+    }
+    unreadable
 }
 
 #[cfg(test)]

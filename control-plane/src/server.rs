@@ -1,14 +1,14 @@
 use std::{
     future::Future,
+    net::SocketAddr,
     path::Path,
-    pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use byrnie_ads::{Ads, Hub, Loads};
-use byrnie_ca::{Authority, Clock, SigningService, State as CaState};
-use byrnie_identity::{Account, TrustDomain};
+use byrnie_ads::Hub;
+use byrnie_ca::{Authority, Clock, TOKEN_AUDIENCE};
+use byrnie_identity::TrustDomain;
 use byrnie_model::Update;
 use byrnie_runtime::{
     admin::{self, Limits, Readiness, Routes},
@@ -17,56 +17,38 @@ use byrnie_runtime::{
     shutdown::{Drain, Signals},
 };
 use byrnie_snapshot::Snapshot;
-use byrnie_source::{Batch, TokenReviews};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
-use tonic::transport::{Server, server::TcpIncoming};
+use byrnie_source::{Batch, Cluster};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use tracing::info;
 
 use crate::{
     admin as pages,
     current::Current,
-    gate::{Accepted, TokenGate},
-    metrics,
+    gate::Accepted,
+    installed::Replica,
+    keys, metrics,
     pipeline::Pipeline,
     reviews::Reviews,
-    secrets::IssuedSecrets,
-    settings::{Settings, SourceSettings, StartError},
+    services::{Services, Shared, until_draining},
+    settings::{Mode, Settings, StartError},
     source::{Source, WatchFigures},
-    tls::ServerCertificate,
 };
 
 /// How long what runs gets once a signal came. Discovery streams never end by themselves, so this is only for short
 /// calls and for the GOAWAY to leave; proxies keep serving and connect again.
 const DRAIN_LIMIT: Duration = Duration::from_millis(500);
 
+/// How long an API server that is away holds up the end.
+const RELEASE_LIMIT: Duration = Duration::from_secs(3);
+
 /// A control plane that can serve: ports are bound, the source is open.
 pub struct ControlPlane {
     settings: Settings,
     xds: TcpListener,
     admin: TcpListener,
+    probes: Option<TcpListener>,
     source: Source,
     signals: Signals,
-}
-
-type Serving = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
-
-/// What streams and pages share.
-#[derive(Clone)]
-struct Shared {
-    hub: Arc<Hub>,
-    loads: Arc<Loads>,
-    current: Current,
-}
-
-/// Everything that answers proxies, and what it needs.
-struct Services {
-    ads: Ads,
-    signing: SigningService,
-    state: CaState,
-    authority: Arc<Authority>,
-    clock: Clock,
-    /// Beyond loopback, with when to renew it.
-    certificate: Option<(Arc<ServerCertificate>, SystemTime)>,
 }
 
 impl ControlPlane {
@@ -75,151 +57,178 @@ impl ControlPlane {
         let signals = Signals::register()?;
         let xds = listen::bind("xDS", "--xds-address", settings.xds_address).await?;
         let admin = listen::bind("admin", "--admin-address", settings.admin_address).await?;
-        let source = Source::open(&settings.source).await?;
-        if let SourceSettings::Directory(config) = &settings.source
-            && is_within(&settings.state, config)
+        let probes = match settings.probe_address {
+            Some(address) => Some(listen::bind("probe", "--probe-address", address).await?),
+            None => None,
+        };
+        let source = Source::open(&settings.mode).await?;
+        if let Mode::Directory { config, state } = &settings.mode
+            && is_within(state, config)
         {
-            return Err(StartError::StateInConfig { state: settings.state, config: config.clone() });
+            return Err(StartError::StateInConfig { state: state.clone(), config: config.clone() });
         }
-        Ok(Self { settings, xds, admin, source, signals })
+        Ok(Self { settings, xds, admin, probes, source, signals })
     }
 
     /// Waits for all that is there at first, serves until a signal comes, then ends in order.
-    pub async fn serve(mut self) -> Result<(), StartError> {
+    pub async fn serve(self) -> Result<(), StartError> {
+        let Self { settings, xds, admin, probes, mut source, mut signals } = self;
         let (drain, readiness, measured) = (Drain::new(), Readiness::new(), Metrics::new());
         let shared = Shared { hub: Hub::new(Snapshot::default()), loads: Arc::default(), current: Current::default() };
+        let clock: Clock = Arc::new(SystemTime::now);
         let loaded = readiness.gate("configuration");
-        metrics::register(&measured, Arc::clone(&shared.hub), shared.current.clone());
-        if let Some(watches) = self.source.watches() {
-            measured.collect(WatchFigures(watches));
-        }
-        let mut routes = Routes::new(readiness, measured);
-        pages::add_pages(&mut routes, &shared.current, &shared.hub, &shared.loads);
-        let (stop_admin, admin_stopped) = oneshot::channel::<()>();
-        let admin_address = self.admin.local_addr()?;
-        let admin_task = tokio::spawn(admin::serve(self.admin, routes, Limits::default(), admin_stopped));
+        let keyed = readiness.gate("keys");
+        let replica = replica(&settings.mode, &source);
+        register(&measured, &shared, &source, replica.as_ref());
+        let pages = Pages::serve(admin, probes, readiness, measured, &shared)?;
 
-        let first = tokio::select! {
-            first = self.source.first() => first,
-            signal = self.signals.next() => {
-                info!(signal, "ended before all objects were known");
-                return Ok(());
-            }
-        };
+        let Some(first) = unless_ended(&mut signals, source.first()).await else { return Ok(()) };
         let trust_domain = trust_domain(&first);
-        let services = Services::new(&self.settings, &trust_domain, &shared, self.source.token_reviews())?;
-        let Shared { hub, loads, current } = shared;
-        let mut pipeline = Pipeline::new(trust_domain, current.clone(), hub);
+        let place = place(&settings.mode, &source, replica.as_ref());
+        let Some(opened) = unless_ended(&mut signals, place.open(&trust_domain, &clock)).await else { return Ok(()) };
+        let (kept, keys) = opened?;
+        keyed.open();
+        let authority = Arc::new(Authority::new(keys).with_lifetime(settings.leaf_lifetime));
+        let mut pipeline = Pipeline::new(trust_domain, shared.current.clone(), Arc::clone(&shared.hub));
         pipeline.step(first);
-        info!(
-            xds = %self.xds.local_addr()?,
-            admin = %admin_address,
-            services = current.load().world.services().count(),
-            workloads = current.load().world.workloads().count(),
-            "serving"
-        );
-        drop(drain.spawn(pipeline.follow(self.source, drain.watch())));
-        until_draining(&drain, loads.keep());
+        let accepted = accepted(&settings.mode, source.cluster(), &clock);
+        let fleet = replica.as_ref().map(|replica| |gate| replica.service(gate));
+        let services = Services::new(&settings, &shared, &authority, &clock, accepted, fleet)?;
+        tell_start(&xds, &pages, &shared)?;
+        drop(drain.spawn(pipeline.follow(source, drain.watch())));
+        until_draining(&drain, Arc::clone(&shared.loads).keep());
         // The first list of a large cluster passes through much more memory than what is kept of it.
         until_draining(&drain, heap::keep());
-        let xds_task = services.serve(self.xds, &drain)?;
+        until_draining(&drain, kept.keep(Arc::clone(&authority), Arc::clone(&clock)));
+        until_draining(&drain, Arc::clone(&authority).keep_roots(Arc::clone(&clock)));
+        until_draining(&drain, tell_roots(Arc::clone(&authority), Arc::clone(&shared.hub)));
+        if let Some(replica) = &replica {
+            replica.run(&drain, &shared, &authority, &clock);
+        }
+        let serving = services.serve(xds, &drain)?;
         loaded.open();
 
-        let signal = self.signals.next().await;
+        let signal = signals.next().await;
         info!(signal, "draining");
-        drain.finish(DRAIN_LIMIT, self.signals.next()).await;
-        drop(stop_admin);
-        // The admin task ends by its stop; the xDS task's outcome is what a user must hear of.
-        let _ = admin_task.await;
-        match xds_task.await {
+        let release = async move {
+            if let Some(replica) = replica {
+                replica.end().await;
+            }
+        };
+        tokio::join!(drain.finish(DRAIN_LIMIT, signals.next()), tokio::time::timeout(RELEASE_LIMIT, release)).0;
+        pages.end().await;
+        match serving.await {
             Ok(outcome) => Ok(outcome?),
             Err(_) => Ok(()),
         }
     }
 }
 
-impl Services {
-    fn new(
-        settings: &Settings,
-        trust_domain: &TrustDomain,
+/// The servers of the debug pages and of the probes.
+struct Pages {
+    address: SocketAddr,
+    stops: Vec<oneshot::Sender<()>>,
+    tasks: JoinSet<()>,
+}
+
+impl Pages {
+    fn serve(
+        admin: TcpListener,
+        probes: Option<TcpListener>,
+        readiness: Readiness,
+        measured: Metrics,
         shared: &Shared,
-        reviews: Option<TokenReviews>,
     ) -> Result<Self, StartError> {
-        let Shared { hub, loads, current } = shared;
-        let clock: Clock = Arc::new(SystemTime::now);
-        let state = CaState::open(&settings.state, trust_domain, clock())?;
-        let authority = Arc::new(Authority::new(state.keys().clone()).with_lifetime(settings.leaf_lifetime));
-        let loopback = settings.xds_address.ip().is_loopback();
-        let accepted = accepted(&settings.source, reviews, &clock);
-        let own = Account::new("byrnie-system", "byrnie-control-plane");
-        let gate = TokenGate::new(
-            current.clone(),
-            Arc::clone(&authority),
-            Arc::clone(&clock),
-            own.clone(),
-            accepted,
-            loopback,
-        );
-        let secrets = IssuedSecrets::new(current.clone(), Arc::clone(&authority), Arc::clone(&clock));
-        let signing = SigningService::new(Arc::clone(&authority), gate.clone(), Arc::clone(&clock));
-        let ads = Ads::new(Arc::clone(hub), Arc::clone(loads), gate, secrets);
-        // Plain text never leaves the machine.
-        let certificate = if loopback {
-            None
-        } else {
-            let address = settings.xds_address.ip();
-            Some(ServerCertificate::issue(Arc::clone(&authority), Arc::clone(&clock), own, address, &[])?)
-        };
-        Ok(Self { ads, signing, state, authority, clock, certificate })
+        let mut pages = Self { address: admin.local_addr()?, stops: Vec::new(), tasks: JoinSet::new() };
+        if let Some(probes) = probes {
+            pages.add(probes, Routes::new(readiness.clone(), measured.clone()));
+        }
+        let mut routes = Routes::new(readiness, measured);
+        pages::add_pages(&mut routes, &shared.current, &shared.hub, &shared.loads);
+        pages.add(admin, routes);
+        Ok(pages)
     }
 
-    /// Answers proxies until draining ends.
-    fn serve(
-        self,
-        xds: TcpListener,
-        drain: &Drain,
-    ) -> Result<JoinHandle<Result<(), tonic::transport::Error>>, StartError> {
-        until_draining(drain, Arc::new(self.state).keep_issuer(self.authority, self.clock));
-        let router = byrnie_ads::tuned(Server::builder()).add_routes(self.ads.routes());
-        let router = router.add_service(self.signing.into_server());
-        let (draining, forced) = (drain.watch(), drain.watch());
-        let stop = async move { draining.draining().await };
-        let serving: Serving = match self.certificate {
-            None => {
-                // A response that waits for the ACK of the one before would come 40 ms late.
-                let incoming = TcpIncoming::from(xds).with_nodelay(Some(true));
-                Box::pin(router.serve_with_incoming_shutdown(incoming, stop))
-            }
-            Some((certificate, renew_at)) => {
-                let incoming = certificate.accept(xds, &drain.watch())?;
-                until_draining(drain, certificate.keep(renew_at));
-                Box::pin(router.serve_with_incoming_shutdown(incoming, stop))
-            }
-        };
-        Ok(drain.spawn(async move {
-            tokio::select! { done = serving => done, () = forced.forced() => Ok(()) }
-        }))
+    fn add(&mut self, listener: TcpListener, routes: Routes) {
+        let (stop, stopped) = oneshot::channel();
+        self.stops.push(stop);
+        self.tasks.spawn(admin::serve(listener, routes, Limits::default(), stopped));
+    }
+
+    async fn end(self) {
+        drop(self.stops);
+        // They end by their stop.
+        self.tasks.join_all().await;
+    }
+}
+
+/// What `waited` comes to, or nothing where a signal ends the process before.
+async fn unless_ended<T>(signals: &mut Signals, waited: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        done = waited => Some(done),
+        signal = signals.next() => {
+            info!(signal, "ended before it served");
+            None
+        }
+    }
+}
+
+fn replica(mode: &Mode, source: &Source) -> Option<Replica> {
+    let cluster = source.cluster()?;
+    mode.installed().map(|installed| Replica::start(cluster.clone(), installed.clone()))
+}
+
+fn register(measured: &Metrics, shared: &Shared, source: &Source, replica: Option<&Replica>) {
+    metrics::register(measured, Arc::clone(&shared.hub), shared.current.clone());
+    if let Some(watches) = source.watches() {
+        measured.collect(WatchFigures(watches));
+    }
+    if let Some(replica) = replica {
+        measured.collect(replica.figures());
+    }
+}
+
+/// Where the keys are.
+fn place(mode: &Mode, source: &Source, replica: Option<&Replica>) -> keys::Place {
+    match (mode, source.cluster(), replica) {
+        (Mode::Installed { installed, .. }, Some(cluster), Some(replica)) => {
+            keys::Place::Secret(cluster.clone(), installed.clone(), replica.turns())
+        }
+        (Mode::Directory { state, .. } | Mode::Following { state, .. }, ..) => keys::Place::Directory(state.clone()),
+        (Mode::Installed { .. }, ..) => unreachable!("what is installed follows an API server"),
+    }
+}
+
+fn tell_start(xds: &TcpListener, pages: &Pages, shared: &Shared) -> Result<(), StartError> {
+    let state = shared.current.load();
+    info!(
+        xds = %xds.local_addr()?,
+        admin = %pages.address,
+        services = state.world.services().count(),
+        workloads = state.world.workloads().count(),
+        "serving"
+    );
+    Ok(())
+}
+
+/// Whoever subscribed to the roots gets them anew when they change.
+async fn tell_roots(authority: Arc<Authority>, hub: Arc<Hub>) {
+    let mut roots = authority.follow_roots();
+    while roots.changed().await.is_ok() {
+        hub.trust_changed();
     }
 }
 
 /// Which tokens prove a workload, by the source.
-fn accepted(source: &SourceSettings, reviews: Option<TokenReviews>, clock: &Clock) -> Accepted {
-    let join = match source {
-        SourceSettings::Directory(_) => true,
-        SourceSettings::Kubernetes { join_tokens, .. } => *join_tokens,
-    };
-    match reviews {
+fn accepted(mode: &Mode, cluster: Option<&Cluster>, clock: &Clock) -> Accepted {
+    let join = matches!(mode, Mode::Following { join_tokens: true, .. });
+    match cluster {
         None => Accepted::Join,
-        Some(reviews) => Accepted::Bound { reviews: Arc::new(Reviews::new(reviews, Arc::clone(clock))), join },
+        Some(cluster) => {
+            let reviews = cluster.token_reviews(TOKEN_AUDIENCE);
+            Accepted::Bound { reviews: Arc::new(Reviews::new(reviews, Arc::clone(clock))), join }
+        }
     }
-}
-
-/// Runs what never ends by itself until draining starts.
-fn until_draining(drain: &Drain, task: impl Future<Output = ()> + Send + 'static) {
-    let watch = drain.watch();
-    drop(drain.spawn(async move {
-        tokio::select! { () = task => (), () = watch.draining() => () }
-    }));
 }
 
 /// Whether `path`, which need not be there yet, is `folder` or lies in it.

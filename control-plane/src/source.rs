@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use byrnie_ca::TOKEN_AUDIENCE;
 use byrnie_runtime::metrics::{Collector, ConstGauge, DescriptorEncoder, EncodeMetric};
-use byrnie_source::{Batch, Cluster, Directory, Kubernetes, Standing, TokenReviews, WatchState, Watches};
+use byrnie_source::{Batch, Cluster, Directory, Kubernetes, Standing, WatchState, Watches};
 use tracing::warn;
 
-use crate::settings::{SourceSettings, StartError};
+use crate::settings::{Mode, StartError};
 
 /// How often it is looked at what an API server has not told yet.
 const LOOK: Duration = Duration::from_secs(3);
@@ -23,18 +22,26 @@ pub enum Source {
 
 impl Source {
     /// Opens it: a directory is read, an API server is only begun to be asked.
-    pub async fn open(settings: &SourceSettings) -> Result<Self, StartError> {
-        Ok(match settings {
-            SourceSettings::Directory(path) => {
-                let (directory, first) = Directory::open(path)?;
+    pub async fn open(mode: &Mode) -> Result<Self, StartError> {
+        Ok(match mode {
+            Mode::Directory { config, .. } => {
+                let (directory, first) = Directory::open(config)?;
                 Self::Directory(directory, Some(first))
             }
-            SourceSettings::Kubernetes { access, .. } => {
+            Mode::Following { access, .. } | Mode::Installed { access, .. } => {
                 let cluster = Cluster::connect(access).await?;
                 let watched = cluster.watch();
                 Self::Kubernetes(cluster, watched)
             }
         })
+    }
+
+    /// The API server.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        match self {
+            Self::Directory(..) => None,
+            Self::Kubernetes(cluster, _) => Some(cluster),
+        }
     }
 
     /// All that is there at first. An API server takes its time, and has as much as it needs; what is missing is logged.
@@ -61,14 +68,6 @@ impl Source {
                 None => directory.next().await,
             },
             Self::Kubernetes(_, watched) => watched.next().await,
-        }
-    }
-
-    /// Reviews of workloads' tokens, by an API server.
-    pub fn token_reviews(&self) -> Option<TokenReviews> {
-        match self {
-            Self::Directory(..) => None,
-            Self::Kubernetes(cluster, _) => Some(cluster.token_reviews(TOKEN_AUDIENCE)),
         }
     }
 

@@ -28,9 +28,12 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{debug, warn};
 
-use clients::MeshClients;
-
 mod clients;
+mod replicas;
+
+pub use replicas::ReplicaDial;
+
+use clients::MeshClients;
 
 /// Handshakes at once; further connections wait in the kernel's queue.
 const HANDSHAKES: usize = 256;

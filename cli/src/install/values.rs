@@ -111,7 +111,8 @@ const SECRET: &str = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$";
 /// The program checks the bounds too, when it starts; Helm sees the pattern alone.
 fn lifetime<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    crate::run::leaf_lifetime(&text).map_err(|accepted| D::Error::custom(format!("found {text:?}: {accepted}")))?;
+    byrnie_control_plane::leaf_lifetime(&text)
+        .map_err(|accepted| D::Error::custom(format!("found {text:?}: {accepted}")))?;
     Ok(text)
 }
 

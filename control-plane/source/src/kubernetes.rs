@@ -18,6 +18,7 @@ pub mod moment;
 mod questions;
 mod resources;
 mod reviews;
+pub mod secret;
 mod watch;
 
 use std::{fmt, sync::Arc, time::Instant};

@@ -23,5 +23,5 @@ pub use findings::{Finding, Severity};
 pub use index::Index;
 pub use kubernetes::{
     Access, AccessError, CallError, Calls, Candidate, Cluster, Few, Forward, Held, Kubernetes, Leadership, ObjectPath,
-    ReviewError, Reviewed, Scope, Standing, TokenReviews, Turn, WatchState, Watches, moment,
+    ReviewError, Reviewed, Scope, Standing, TokenReviews, Turn, WatchState, Watches, moment, secret,
 };
