@@ -22,6 +22,7 @@
 //! 20. Phantom unsubscriptions are nothing; under a wildcard the resource or its removal is sent.
 //! 21. A client that comes back gets changes and removals.
 
+mod footing;
 mod model;
 mod nacks;
 mod order;
