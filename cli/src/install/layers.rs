@@ -50,7 +50,7 @@ impl Layers {
 
 fn check(merged: &Value) -> Result<Values> {
     serde_path_to_error::deserialize(merged).map_err(|error| match error.path().to_string() {
-        // The error of a field that is unknown or missing names it.
+        // A field of the outermost object is missing, which the error names.
         path if path == "." => anyhow!("{}", error.inner()),
         path => anyhow!("{path}: {}", error.inner()),
     })

@@ -1,12 +1,12 @@
 //! `byrnie install` against `helm template`, and what both refuse.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::Value;
 
-use crate::{HELMS, Place, install};
+use crate::{HELMS, Place, chart, install};
 
 /// Values of a file, assignments of the command line, and the namespace.
 const CASES: &[(&str, &[&str], &str)] = &[
@@ -116,6 +116,15 @@ fn values_that_are_wrong_are_refused_with_what_is_accepted() -> Result<()> {
         told.contains(&format!("{file}: image.tags: unknown field `tags`, expected one of `repository`")),
         "{told}"
     );
+    Ok(())
+}
+
+#[test]
+fn helm_has_nothing_to_say_against_the_chart() -> Result<()> {
+    let (place, chart) = (Place::new()?, chart());
+    for major in HELMS {
+        place.helm(major, Path::new("/nonexistent"), &["lint", &chart, "--strict", "--kube-version", "1.36.0"])?;
+    }
     Ok(())
 }
 
