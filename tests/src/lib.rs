@@ -11,6 +11,7 @@ pub mod mesh;
 pub mod objects;
 pub mod pair;
 pub mod process;
+pub mod replica;
 pub mod shop;
 pub mod sidecar;
 pub mod tcp;

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitStatus, Output, Stdio},
 };
 
@@ -110,14 +110,31 @@ impl Sidecar {
 
     /// Starts a micro-proxy without waiting, with this token.
     pub fn launch_micro_with(mesh: &Mesh, workload: &str, token: &str) -> Result<Self> {
+        Self::launch_micro_at(mesh.xds(), None, mesh.folder(), workload, token)
+    }
+
+    /// Starts a micro-proxy without waiting, with this token, that speaks TLS to the control plane where there are roots
+    /// (PEM) to prove it by. Its files stand in `folder`.
+    pub fn launch_micro_at(
+        xds: SocketAddr,
+        roots: Option<&str>,
+        folder: &Path,
+        workload: &str,
+        token: &str,
+    ) -> Result<Self> {
         let admin = free_address(15000);
         let stem = workload.replace('/', "-");
-        let file = mesh.folder().join(format!("{stem}.token"));
+        let file = folder.join(format!("{stem}.token"));
         fs::write(&file, token)?;
-        let log = mesh.folder().join(format!("{stem}.proxy.log"));
+        let log = folder.join(format!("{stem}.proxy.log"));
         let mut command = Command::new(program("byrnie-proxy")?);
-        command.args(["--workload", workload, "--xds-address", &mesh.xds().to_string()]);
+        command.args(["--workload", workload, "--xds-address", &xds.to_string()]);
         command.args(["--admin-address", &admin.to_string(), "--access-log", "json"]).arg("--token-file").arg(&file);
+        if let Some(roots) = roots {
+            let file = folder.join(format!("{stem}.roots.pem"));
+            fs::write(&file, roots)?;
+            command.arg("--xds-tls").arg("--roots-file").arg(&file);
+        }
         let told = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(told.try_clone()?).stderr(told);
         Ok(Self { proxy: Proxy::Micro, process: Process::start("byrnie-proxy", &mut command)?, admin, log })

@@ -4,4 +4,5 @@ mod cli;
 mod crds;
 mod harness;
 mod identity;
+mod installed;
 mod source;

@@ -1,6 +1,6 @@
 //! The control plane over a real API server, under no more rights than it is said to need.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use anyhow::{Context, Result};
 use byrnie_tests::{
@@ -78,8 +78,11 @@ pub async fn run(server: &ApiServer, namespace: &str, pod: &Pod) -> Result<()> {
     let containers = "spec: {containers: [{name: app, image: none}], ";
     server.apply(&pod.yaml().replace("spec: {", containers)).await?;
     let name = pod.workload();
-    let name = name.rsplit('/').next().context("a workload has a name")?;
-    let ip = pod.ip();
+    runs(server, namespace, name.rsplit('/').next().context("a workload has a name")?, pod.ip()).await
+}
+
+/// Says of a Pod that is there what its kubelet would.
+pub async fn runs(server: &ApiServer, namespace: &str, name: &str, ip: IpAddr) -> Result<()> {
     let status = format!(
         r#"{{"status": {{"phase": "Running", "podIP": "{ip}", "podIPs": [{{"ip": "{ip}"}}],
             "conditions": [{{"type": "Ready", "status": "True"}}]}}}}"#
