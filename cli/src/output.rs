@@ -1,5 +1,7 @@
 //! What the verbs print: a table for people, JSON and YAML for programs.
 
+use std::io::Write;
+
 use clap::ValueEnum;
 use saphyr::{Mapping, Yaml, YamlEmitter};
 use serde_json::Value;
@@ -23,7 +25,8 @@ pub fn print(format: Format, document: &Value, table: impl FnOnce(&Value) -> Str
         Format::Json => serde_json::to_string_pretty(document).expect("a JSON value has a text"),
         Format::Yaml => yaml(document),
     };
-    println!("{}", text.trim_end());
+    // Who reads no further, such as `head`, has what it wants.
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
 /// A list of objects as aligned columns; a column's title is its field's name in capitals.

@@ -28,64 +28,68 @@ pub struct Answer {
 impl ControlPlane {
     /// What all replicas answer at `path`. One that does not is told of on standard error: its part is missing.
     pub async fn all(&self, path: &str) -> Result<Vec<Answer>> {
-        let (answers, failures) = self.ask(path).await;
-        if answers.is_empty() {
-            return Err(worst(failures));
+        let (mut answers, mut failures) = (Vec::new(), Vec::new());
+        for (door, asked) in self.doors.iter().zip(self.ask(path).await) {
+            match asked {
+                Ok(document) => answers.push(Answer { replica: door.replica().map(str::to_owned), document }),
+                Err(failure) => failures.push(failure),
+            }
         }
-        for (door, failure) in failures {
-            eprintln!("byrnie: {door}: {}; its part is missing", crate::told(&failure.into()));
+        if answers.is_empty() {
+            return Err(told(failures));
+        }
+        for failure in failures {
+            eprintln!("byrnie: {}; its part is missing", crate::told(&failure.into()));
         }
         Ok(answers)
     }
 
-    /// What the first replica answers that has something at `path`. Where none has, the refusal of one is the error.
+    /// What the first replica answers that has something at `path`.
     pub async fn any(&self, path: &str) -> Result<Value> {
         let mut failures = Vec::new();
         for door in &self.doors {
             match door.get(path).await {
                 Ok(document) => return Ok(document),
-                Err(failure) => failures.push((door.to_string(), failure)),
+                Err(failure) => failures.push(failure),
             }
         }
-        Err(worst(failures))
+        Err(told(failures))
     }
 
-    async fn ask(&self, path: &str) -> (Vec<Answer>, Vec<(String, Failure)>) {
+    /// Asks all at once; the answers are in the order of the doors.
+    async fn ask(&self, path: &str) -> Vec<Result<Value, Failure>> {
         let mut asked = JoinSet::new();
         for (index, door) in self.doors.iter().enumerate() {
             let (door, path) = (door.clone(), path.to_owned());
             asked.spawn(async move { (index, door.get(&path).await) });
         }
-        let mut all = asked.join_all().await;
-        all.sort_by_key(|(index, _)| *index);
-        let (mut answers, mut failures) = (Vec::new(), Vec::new());
-        for (index, asked) in all {
-            let door = &self.doors[index];
-            match asked {
-                Ok(document) => answers.push(Answer { replica: door.replica().map(str::to_owned), document }),
-                Err(failure) => failures.push((door.to_string(), failure)),
-            }
-        }
-        (answers, failures)
+        let mut answers = asked.join_all().await;
+        answers.sort_by_key(|(index, _)| *index);
+        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 }
 
-/// Which of several failures is told: one who answered knows more than one who did not.
-fn worst(failures: Vec<(String, Failure)>) -> anyhow::Error {
-    let (mut refusals, mut silent) = (Vec::new(), Vec::new());
-    for (door, failure) in failures {
-        match failure {
-            Failure::Refused(text) => refusals.push(text),
-            Failure::Silent(error) => silent.push((door, error)),
+/// Why nobody had an answer: what those say that have none is the same, and who is silent might have had one.
+fn told(failures: Vec<Failure>) -> anyhow::Error {
+    let mut texts = Vec::new();
+    for failure in failures {
+        let text = crate::told(&failure.into());
+        if !texts.contains(&text) {
+            texts.push(text);
         }
     }
-    if let Some(refusal) = refusals.into_iter().next() {
-        return anyhow::Error::msg(refusal);
+    anyhow::Error::msg(texts.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_replicas_say_alike_is_told_once_beside_who_is_silent() {
+        let refused = || Failure::Refused("Service/shop/cart is not there".to_owned());
+        let silent = Failure::Silent(anyhow::Error::msg("refused").context("no port-forward to Pod a/b"));
+        let text = told(vec![refused(), silent, refused()]).to_string();
+        assert_eq!(text, "Service/shop/cart is not there; no port-forward to Pod a/b: refused");
     }
-    let several = silent.len() > 1;
-    let texts = silent.into_iter().map(|(door, error)| match several {
-        true => format!("{door}: {}", crate::told(&error)),
-        false => crate::told(&error),
-    });
-    anyhow::Error::msg(texts.collect::<Vec<_>>().join("; "))
 }

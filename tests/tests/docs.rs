@@ -134,9 +134,16 @@ async fn every_metric_every_admin_page_and_every_option_is_told() -> Result<()> 
     let admin = admin.lines().filter_map(|line| line.split_whitespace().nth(1));
     let mut shown: BTreeSet<String> = metrics.chain(admin).map(str::to_owned).collect();
     ensure!(shown.len() > 20, "too little is shown: {shown:?}");
-    for verb in
-        [&["run"][..], &["validate"], &["token"], &["bootstrap", "envoy"], &["bootstrap", "grpc"], &["describe"]]
-    {
+    for verb in [
+        &["run"][..],
+        &["validate"],
+        &["token"],
+        &["bootstrap", "envoy"],
+        &["bootstrap", "grpc"],
+        &["describe"],
+        &["wait"],
+        &["check"],
+    ] {
         shown.extend(options(Command::new(byrnie()?).args(verb))?);
     }
     let missing: Vec<_> = shown.into_iter().filter(|name| !page.text.contains(name.as_str())).collect();

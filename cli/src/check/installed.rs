@@ -100,7 +100,7 @@ fn images(pods: &[Value], own: &str) -> Check {
         Some((pod["metadata"]["name"].as_str()?.to_owned(), container["image"].as_str()?.to_owned()))
     };
     let images: Vec<_> = pods.iter().filter_map(image).collect();
-    let others = images.iter().filter(|(_, image)| tag(image).is_some_and(|tag| tag.trim_start_matches('v') != own));
+    let others = images.iter().filter(|(_, image)| version(image).is_some_and(|version| version != own));
     let others: Vec<_> = others.map(|(pod, image)| format!("Pod {pod} runs {image}")).collect();
     match (others.is_empty(), images.first()) {
         (true, Some((_, image))) => Check::ok(name, format!("{} Pods, {image}; this command is {own}", images.len())),
@@ -112,11 +112,13 @@ fn images(pods: &[Value], own: &str) -> Check {
     }
 }
 
-/// `registry:5000/byrnie-control-plane:0.1.0@sha256:...` has the tag `0.1.0`.
-fn tag(image: &str) -> Option<&str> {
+/// `registry:5000/byrnie-control-plane:v0.1.0@sha256:...` is of version `0.1.0`; a tag need not be one.
+fn version(image: &str) -> Option<&str> {
     let image = image.split('@').next().unwrap_or_default();
     let last = image.rsplit('/').next().unwrap_or_default();
-    last.split_once(':').map(|(_, tag)| tag)
+    let (_, tag) = last.split_once(':')?;
+    let version = tag.trim_start_matches('v');
+    version.starts_with(|c: char| c.is_ascii_digit()).then_some(version)
 }
 
 /// Whether the Lease is held, by what it was `before`, where it was looked at; `None` where it must be looked at again.

@@ -17,26 +17,25 @@ const TOLD: usize = 10;
 /// What a proxy that was sent something needs to answer, at most.
 const ANSWERS: u64 = 10;
 
-/// Makes the checks.
+/// Makes the checks, or tells why the control plane could not be asked.
 pub async fn run(asked: &Asked<'_>, report: &mut Report) {
-    let control_plane = match asked.installation.control_plane(&asked.cluster).await {
-        Ok(control_plane) => control_plane,
-        Err(error) => return report.add(unasked("proxies", &error)),
-    };
-    match findings_of(&control_plane).await {
-        Ok(found) => findings(&found).into_iter().for_each(|check| report.add(check)),
-        Err(error) => report.add(unasked("findings", &error)),
-    }
-    match control_plane.all("/debug/clients").await {
-        Ok(answers) => proxies(&proxies::merged(answers)).into_iter().for_each(|check| report.add(check)),
-        Err(error) => report.add(unasked("proxies", &error)),
+    match told(asked).await {
+        Ok((found, clients)) => {
+            let checks = findings(&found).into_iter().chain(proxies(&clients));
+            checks.for_each(|check| report.add(check));
+        }
+        Err(error) => {
+            let hint = "not checked; it takes the rights to list pods and to create pods/portforward";
+            report.add(Check::warning("control-plane", crate::told(&error), hint));
+        }
     }
 }
 
-fn unasked(name: &'static str, error: &anyhow::Error) -> Check {
-    let hint = "not checked: to ask the control plane, this user needs the rights to list pods and to create \
-                pods/portforward";
-    Check::warning(name, crate::told(error), hint)
+/// The findings, and the connected proxies.
+async fn told(asked: &Asked<'_>) -> Result<(Vec<Value>, Vec<Value>)> {
+    let control_plane = asked.installation.control_plane(&asked.cluster).await?;
+    let found = findings_of(&control_plane).await?;
+    Ok((found, proxies::merged(control_plane.all("/debug/clients").await?)))
 }
 
 /// Those of all replicas, each once.
@@ -66,7 +65,11 @@ fn findings(found: &[Value]) -> Vec<Check> {
 fn proxies(clients: &[Value]) -> Vec<Check> {
     let name = "proxies";
     let told: Vec<_> = clients.iter().filter_map(|client| proxy(name, client)).collect();
-    limited(told, name, Check::ok(name, format!("{} connected, each with all that it needs", clients.len())))
+    let good = match clients.len() {
+        0 => "none is connected".to_owned(),
+        count => format!("{count} connected, each with all that it needs"),
+    };
+    limited(told, name, Check::ok(name, good))
 }
 
 fn proxy(name: &'static str, client: &Value) -> Option<Check> {

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use byrnie_source::Cluster;
 use http_body_util::{BodyExt, Empty};
 use hyper::{StatusCode, body::Bytes};
@@ -48,9 +48,11 @@ pub enum Failure {
 impl Door {
     /// The JSON document at `path`.
     pub async fn get(&self, path: &str) -> Result<Value, Failure> {
-        let silent = || format!("{self} did not answer within {LIMIT:?}");
-        let fetched = timeout(LIMIT, self.fetch(path)).await.with_context(silent);
-        let (status, body) = fetched.and_then(|fetched| fetched).map_err(Failure::Silent)?;
+        let fetched = match timeout(LIMIT, self.fetch(path)).await {
+            Ok(fetched) => fetched,
+            Err(_) => Err(anyhow!("{self} did not answer within {LIMIT:?}")),
+        };
+        let (status, body) = fetched.map_err(Failure::Silent)?;
         if !status.is_success() {
             return Err(Failure::Refused(String::from_utf8_lossy(&body).trim().to_owned()));
         }

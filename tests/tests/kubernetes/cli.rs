@@ -271,7 +271,7 @@ async fn check_judges_an_installation_by_its_objects() -> Result<()> {
     assert_eq!(told(&checks, "keys"), ("fault", &*secret));
     let (result, found) = told(&checks, "trust");
     assert!(result == "fault" && found.contains("ConfigMap byrnie-trust is missing in"), "{found}");
-    let (result, found) = told(&checks, "proxies");
+    let (result, found) = told(&checks, "control-plane");
     assert!(result == "warning" && found.contains("no ready Pod"), "{found}");
     Ok(())
 }

@@ -34,7 +34,7 @@ fn an_image_of_another_version_is_told_of() {
             {"name": "proxy", "image": "other:9"}, {"name": "control-plane", "image": image},
         ]}})
     };
-    for image in ["r:5000/byrnie-control-plane:0.1.0", "b:v0.1.0@sha256:00", "b@sha256:00", "r:5000/b"] {
+    for image in ["r:5000/byrnie-control-plane:0.1.0", "b:v0.1.0@sha256:00", "b@sha256:00", "r:5000/b", "b:dev"] {
         assert_eq!(told(images(&[pod(image)], "0.1.0")).0, Outcome::Ok, "{image}");
     }
     let other = told(images(&[pod("b:0.1.0"), pod("b:0.2.0")], "0.1.0"));

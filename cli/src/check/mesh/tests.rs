@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 /// What each check tells, with its result.
-fn told(checks: Vec<Check>) -> Vec<String> {
+fn shown(checks: Vec<Check>) -> Vec<String> {
     let mut report = Report::default();
     checks.into_iter().for_each(|check| report.add(check));
     let text = |one: &Value| format!("{}: {}", output::cell(one.get("result")), output::cell(one.get("found")));
@@ -22,10 +22,10 @@ fn findings_are_warnings_and_notes_are_left_out() {
         "warning: HTTPRoute/shop/cart spec.parentRefs[0]: no Service of that name",
         "warning: no Service of that name",
     ];
-    assert_eq!(told(findings(&found)), lines);
-    assert_eq!(told(findings(&[])), ["ok: nothing is wrong with the configuration"]);
+    assert_eq!(shown(findings(&found)), lines);
+    assert_eq!(shown(findings(&[])), ["ok: nothing is wrong with the configuration"]);
     let many: Vec<_> = (0..12).map(|number| finding("error", &format!("Pod/shop/{number}"), "spec")).collect();
-    assert_eq!(told(findings(&many)).last().unwrap(), "warning: and 2 more");
+    assert_eq!(shown(findings(&many)).last().unwrap(), "warning: and 2 more");
 }
 
 #[test]
@@ -46,6 +46,6 @@ fn a_proxy_that_refused_something_or_is_behind_is_told_of() {
         "warning: shop/bad refused CDS shop/cart:80: no",
         "warning: shop/shut: denied SDS",
     ];
-    assert_eq!(told(proxies(&clients)), lines);
-    assert_eq!(told(proxies(&clients[..1])), ["ok: 1 connected, each with all that it needs"]);
+    assert_eq!(shown(proxies(&clients)), lines);
+    assert_eq!(shown(proxies(&clients[..1])), ["ok: 1 connected, each with all that it needs"]);
 }
