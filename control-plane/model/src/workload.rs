@@ -84,7 +84,38 @@ impl Workload {
         match &self.capture {
             Capture::Outside => false,
             Capture::Redirected => self.ips.contains(&address.ip()),
-            Capture::Explicit { inbound, .. } => inbound.iter().any(|port| port.listen == address),
+            Capture::Explicit { inbound, .. } => {
+                let listens = |port: &InboundPort| port.called(&self.ips).any(|called| called == address);
+                inbound.iter().any(listens)
+            }
         }
+    }
+}
+
+impl InboundPort {
+    /// Where peers call: `listen`, or for `0.0.0.0` and `[::]` those addresses of the Pod, which has `ips`, that are of
+    /// that family.
+    pub fn called<'a>(&'a self, ips: &'a [IpAddr]) -> impl Iterator<Item = SocketAddr> + 'a {
+        let listen = self.listen;
+        let own = ips.iter().filter(move |ip| listen.ip().is_unspecified() && ip.is_ipv4() == listen.is_ipv4());
+        let given = Some(listen).filter(|listen| !listen.ip().is_unspecified());
+        given.into_iter().chain(own.map(move |ip| SocketAddr::new(*ip, listen.port())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sidecar_that_listens_everywhere_is_called_at_the_addresses_of_its_pod() {
+        let called = |listen: &str| -> Vec<String> {
+            let port = InboundPort { listen: listen.parse().unwrap(), application: "127.0.0.1:9".parse().unwrap() };
+            let ips = ["10.0.0.7", "fd00::7"].map(|ip| ip.parse().unwrap());
+            port.called(&ips).map(|address| address.to_string()).collect()
+        };
+        assert_eq!(called("0.0.0.0:80"), ["10.0.0.7:80"]);
+        assert_eq!(called("[::]:80"), ["[fd00::7]:80"]);
+        assert_eq!(called("127.0.1.10:80"), ["127.0.1.10:80"]);
     }
 }

@@ -64,5 +64,6 @@ fn addresses(workload: &Workload) -> impl Iterator<Item = IpAddr> {
         Capture::Redirected => (&*workload.ips, &[][..]),
         Capture::Explicit { inbound, .. } => (&[][..], &**inbound),
     };
-    ips.iter().copied().chain(inbound.iter().map(|port| port.listen.ip()))
+    let called = inbound.iter().flat_map(|port| port.called(&workload.ips)).map(|address| address.ip());
+    ips.iter().copied().chain(called)
 }

@@ -61,7 +61,7 @@ pub(crate) fn capture(pod: &Pod, at: Cursor<'_>) -> Capture {
     let inbound = parse(inbound, annotations.key(INBOUND), &mut listens, |entry| {
         let (listen, application) = halves(entry, "LISTEN=APPLICATION, as in 127.0.1.10:8080=127.0.0.1:18080")?;
         let (listen, application) = (address(listen)?, address(application)?);
-        if listen == application {
+        if listen == application || (listen.ip().is_unspecified() && listen.port() == application.port()) {
             return Err("the sidecar and the application cannot both listen there".to_owned());
         }
         Ok((listen, InboundPort { listen, application }))
@@ -175,6 +175,15 @@ mod tests {
             ["metadata.annotations[byrnie.io/upstreams]: entry \"127.0.0.1:15101=cart:80\": \"cart:80\" is no \
               service port: SERVICE.NAMESPACE:PORT is accepted, as in cart.shop:80"]
         );
+    }
+
+    #[test]
+    fn a_sidecar_and_its_application_cannot_share_an_address() {
+        for entry in ["127.0.0.1:80=127.0.0.1:80", "0.0.0.0:80=127.0.0.1:80"] {
+            let error = &read(json!({INBOUND: entry})).unwrap_err()[0];
+            assert!(error.ends_with("the sidecar and the application cannot both listen there"), "{error}");
+        }
+        assert!(read(json!({INBOUND: "0.0.0.0:80=127.0.0.1:81"})).is_ok());
     }
 
     #[test]
