@@ -277,6 +277,22 @@ async fn check_judges_an_installation_by_its_objects() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_a_user_may_not_read_is_a_warning_of_that_check_alone() -> Result<()> {
+    let (server, namespace) = stage("checked").await?;
+    let nobody = nobody(server, &namespace).await?;
+    let (code, checks) = check(&nobody, &["--byrnie-namespace", &namespace]).await?;
+    assert_eq!((code, told(&checks, "api-server").0), (Some(0), "ok"), "{checks:#?}");
+    for name in ["rights", "definitions", "deployment", "images", "lease", "keys", "trust", "control-plane"] {
+        let (result, found) = told(&checks, name);
+        assert!(result == "warning" && !found.is_empty(), "{name}: {checks:#?}");
+    }
+    let (code, _, said) = run(&nobody, &["proxy-status", "--byrnie-namespace", &namespace]).await?;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("cannot list the Pods of namespace") && said.contains("\"pods\""), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_replica_that_nothing_can_be_forwarded_to_is_named() -> Result<()> {
     let (server, namespace) = stage("replicas").await?;
     let pod = format!(
