@@ -3,10 +3,15 @@ use std::{fs, net::SocketAddr, time::Duration};
 use anyhow::{Context, Result, ensure};
 use byrnie_ca::State;
 use byrnie_model::WorkloadName;
-use byrnie_snapshot::bootstrap::{self, Bootstrap, XdsAddress};
+use byrnie_snapshot::bootstrap::{self, Bootstrap, Source, XdsAddress};
 use clap::{Subcommand, ValueEnum};
 
 use crate::{state::StateDirectory, token};
+
+/// A control plane on this machine.
+const LOCAL: &str = "127.0.0.1:15010";
+/// An installed one, as a Pod finds it.
+const IN_A_CLUSTER: &str = "byrnie-control-plane.byrnie-system.svc:15012";
 
 /// `byrnie bootstrap`
 #[derive(Debug, clap::Args)]
@@ -17,7 +22,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum ClientKind {
-    /// For `envoy -c FILE`: prints the file, with a join token
+    /// For `envoy -c FILE`: prints the file, with a join token or the path of another one
     Envoy(EnvoyArgs),
     /// For proxyless gRPC: prints the file that GRPC_XDS_BOOTSTRAP names
     Grpc(Common),
@@ -36,6 +41,14 @@ struct EnvoyArgs {
     /// Speak TLS to a loopback address too: for a control plane that listens on more than loopback
     #[arg(long)]
     xds_tls: bool,
+    /// The file of a token, as Envoy sees it: for a bound token in a cluster, which Envoy reads anew whenever it connects.
+    /// No token stands in the bootstrap then, and no state directory is read
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["token_ttl", "state"])]
+    token_file: Option<String>,
+    /// The file of the roots that prove the control plane, as Envoy sees it: in a cluster key root.crt of the ConfigMap
+    /// byrnie-trust. Envoy reads it when it starts; implies TLS
+    #[arg(long, value_name = "PATH", requires = "token_file")]
+    roots_file: Option<String>,
     /// How long the join token is good for: Envoy shows it whenever it connects
     #[arg(long, value_name = "TIME", value_parser = byrnie_control_plane::lifetime, default_value = "24h")]
     token_ttl: Duration,
@@ -48,9 +61,10 @@ struct Common {
     /// The workload that the client speaks for: NAMESPACE/POD
     #[arg(long, value_name = "NAMESPACE/POD")]
     workload: WorkloadName,
-    /// Where the control plane serves xDS: HOST:PORT
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:15010")]
-    xds_address: XdsAddress,
+    /// Where the control plane serves xDS: HOST:PORT [default: 127.0.0.1:15010, with --token-file
+    /// byrnie-control-plane.byrnie-system.svc:15012]
+    #[arg(long, value_name = "HOST:PORT")]
+    xds_address: Option<XdsAddress>,
 }
 
 /// A variant of the protocol.
@@ -69,40 +83,56 @@ pub fn run(args: &Args) -> Result<()> {
         ClientKind::Envoy(args) => print!("{}", bootstrap::envoy(&envoy(args)?)),
         ClientKind::Grpc(common) => {
             // Beyond this machine a token is needed, and gRPC's bootstrap has no place for one.
-            let address = &common.xds_address;
+            let address = common.xds_address(LOCAL);
             ensure!(
                 address.is_loopback(),
                 "--xds-address {address}: a proxyless gRPC client is served on a loopback address only"
             );
-            print!("{}", bootstrap::grpc(&plain(common)));
+            print!("{}", bootstrap::grpc(&Bootstrap::new(common.workload.clone(), address)));
         }
     }
     Ok(())
 }
 
-fn plain(common: &Common) -> Bootstrap {
-    Bootstrap::new(common.workload.clone(), common.xds_address.clone())
+impl Common {
+    fn xds_address(&self, default: &str) -> XdsAddress {
+        let default = || default.parse().expect("a host and a port");
+        self.xds_address.clone().unwrap_or_else(default)
+    }
 }
 
 fn envoy(args: &EnvoyArgs) -> Result<Bootstrap> {
-    let address = &args.common.xds_address;
+    let address = args.common.xds_address(if args.token_file.is_some() { IN_A_CLUSTER } else { LOCAL });
     ensure!(
         !address.is_unspecified(),
         "--xds-address {address}: a client cannot call that; name the address or host by which it reaches the control plane"
     );
-    let token = token::mint(&args.common.workload, args.token_ttl, &args.state)?;
-    let trust = if address.is_loopback() && !args.xds_tls { None } else { Some(roots(&args.state)?) };
+    let token = match &args.token_file {
+        Some(path) => Source::File(path.clone()),
+        None => Source::Inline(token::mint(&args.common.workload, args.token_ttl, &args.state)?),
+    };
     Ok(Bootstrap {
-        trust,
+        trust: trust(args, &address)?,
         token: Some(token),
         admin: args.envoy_admin_address,
         delta: args.protocol == Protocol::Delta,
-        ..plain(&args.common)
+        ..Bootstrap::new(args.common.workload.clone(), address)
     })
 }
 
-/// The roots that prove a control plane beyond this machine.
-fn roots(state: &StateDirectory) -> Result<String> {
-    let path = State::roots_file(&state.path()?);
-    fs::read_to_string(&path).with_context(|| format!("cannot read the roots in {}", path.display()))
+/// The roots that prove a control plane; none where it is spoken to in plain text.
+fn trust(args: &EnvoyArgs, address: &XdsAddress) -> Result<Option<Source>> {
+    if let Some(path) = &args.roots_file {
+        return Ok(Some(Source::File(path.clone())));
+    }
+    if address.is_loopback() && !args.xds_tls {
+        return Ok(None);
+    }
+    ensure!(
+        args.token_file.is_none(),
+        "--token-file: the control plane at {address} is spoken to in TLS; name the file of its roots by --roots-file"
+    );
+    let path = State::roots_file(&args.state.path()?);
+    let roots = fs::read_to_string(&path).with_context(|| format!("cannot read the roots in {}", path.display()))?;
+    Ok(Some(Source::Inline(roots)))
 }

@@ -6,20 +6,29 @@ use byrnie_model::WorkloadName;
 use serde_json::{Value, json};
 
 /// A client before it knows anything else.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bootstrap {
     /// The Pod that it speaks for: `node.id`.
     pub workload: WorkloadName,
     /// The control plane.
     pub xds: XdsAddress,
     /// The roots of the control plane's certificate, PEM; `None` = plain text, for a loopback address.
-    pub trust: Option<String>,
-    /// Proves to the control plane who the client is (`byrnie token`).
-    pub token: Option<String>,
+    pub trust: Option<Source>,
+    /// Proves to the control plane who the client is.
+    pub token: Option<Source>,
     /// Where Envoy's admin interface listens. It is open to all who reach it.
     pub admin: SocketAddr,
     /// Whether only differences are sent, as a client that is told nothing else should ask for.
     pub delta: bool,
+}
+
+/// Where a client has a text from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Source {
+    /// It stands in the bootstrap.
+    Inline(String),
+    /// It stands in a file that the client reads: roots when it starts, a token whenever it connects.
+    File(String),
 }
 
 /// `HOST:PORT`; IPv6 in brackets.
@@ -36,6 +45,7 @@ pub struct AddressError(String);
 
 /// The name of the control plane's cluster in Envoy.
 const XDS: &str = "xds";
+const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 impl Bootstrap {
     /// The usual client of `workload`: plain text, no token, admin on a port that the system chooses, differences.
@@ -99,7 +109,7 @@ fn text(value: &Value) -> String {
 
 fn grpc_service(bootstrap: &Bootstrap) -> Value {
     let mut service = json!({ "envoy_grpc": { "cluster_name": XDS } });
-    if let Some(token) = &bootstrap.token {
+    if let Some(Source::Inline(token)) = &bootstrap.token {
         service["initial_metadata"] = json!([{ "key": "authorization", "value": format!("Bearer {token}") }]);
     }
     service
@@ -116,7 +126,7 @@ fn control_plane(bootstrap: &Bootstrap) -> Value {
         "dns_lookup_family": "ALL",
         "load_assignment": { "cluster_name": XDS, "endpoints": [{ "lb_endpoints": [endpoint] }] },
         "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            HTTP_OPTIONS: {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": {
                     // A control plane that vanished without closing is noticed, and another one is asked.
@@ -125,13 +135,67 @@ fn control_plane(bootstrap: &Bootstrap) -> Value {
             },
         },
     });
+    if let Some(Source::File(token)) = &bootstrap.token {
+        cluster["typed_extension_protocol_options"][HTTP_OPTIONS]["http_filters"] =
+            json!([token_of_file(token), upstream_codec()]);
+    }
     if let Some(roots) = &bootstrap.trust {
         cluster["transport_socket"] = transport_socket(&bootstrap.xds, roots);
     }
     cluster
 }
 
-fn transport_socket(xds: &XdsAddress, roots: &str) -> Value {
+/// Adds the token to each stream, as it stands in the file at that moment: the kubelet replaces it long before it
+/// expires. Of Envoy 1.40's other ways `credential_injector` reads a file once (it watches only an SDS file, which the
+/// kubelet does not write), and `%FILE_CONTENT()%` is not to be had in `initial_metadata`.
+fn token_of_file(path: &str) -> Value {
+    let path = lua_text(path);
+    let code = format!(
+        r#"function envoy_on_request(handle)
+  local file, why = io.open({path})
+  local token = file and (file:read("*a") or ""):match("%S+")
+  if file then file:close() end
+  if token then
+    handle:headers():replace("authorization", "Bearer " .. token)
+  else
+    handle:logErr("no token to show to the control plane: " .. (why or {path} .. " is empty"))
+  end
+end
+"#
+    );
+    json!({
+        "name": "envoy.filters.http.lua",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+            "default_source_code": { "inline_string": code },
+        },
+    })
+}
+
+/// A text as it is written in Lua (manual of 5.1, section 2.1).
+fn lua_text(text: &str) -> String {
+    let mut written = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => written.extend(['\\', c]),
+            c if c.is_ascii_control() => written += &format!("\\{:03}", u32::from(c)),
+            c => written.push(c),
+        }
+    }
+    written + "\""
+}
+
+/// What the filters of a cluster have to end with.
+fn upstream_codec() -> Value {
+    json!({
+        "name": "envoy.filters.http.upstream_codec",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+        },
+    })
+}
+
+fn transport_socket(xds: &XdsAddress, roots: &Source) -> Value {
     let san_type = if xds.ip().is_some() { "IP_ADDRESS" } else { "DNS" };
     let san = json!({ "san_type": san_type, "matcher": { "exact": xds.host } });
     let mut context = json!({
@@ -141,7 +205,7 @@ fn transport_socket(xds: &XdsAddress, roots: &str) -> Value {
             "tls_params": { "tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3" },
             "alpn_protocols": ["h2"],
             "validation_context": {
-                "trusted_ca": { "inline_string": roots },
+                "trusted_ca": roots.data_source(),
                 "match_typed_subject_alt_names": [san],
             },
         },
@@ -155,6 +219,15 @@ fn transport_socket(xds: &XdsAddress, roots: &str) -> Value {
 
 fn socket_address(host: &str, port: u16) -> Value {
     json!({ "socket_address": { "address": host, "port_value": port } })
+}
+
+impl Source {
+    fn data_source(&self) -> Value {
+        match self {
+            Self::Inline(text) => json!({ "inline_string": text }),
+            Self::File(path) => json!({ "filename": path }),
+        }
+    }
 }
 
 impl XdsAddress {
@@ -205,16 +278,12 @@ impl fmt::Display for XdsAddress {
     }
 }
 
-impl fmt::Debug for Bootstrap {
+impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bootstrap")
-            .field("workload", &self.workload)
-            .field("xds", &self.xds)
-            .field("trust", &self.trust)
-            .field("token", &self.token.as_ref().map(|_| "[redacted]"))
-            .field("admin", &self.admin)
-            .field("delta", &self.delta)
-            .finish()
+        match self {
+            Self::Inline(_) => f.write_str("[redacted]"),
+            Self::File(path) => path.fmt(f),
+        }
     }
 }
 
@@ -244,7 +313,8 @@ mod tests {
 
     #[test]
     fn a_token_travels_as_bearer_metadata_and_never_in_debug_output() {
-        let bootstrap = Bootstrap { token: Some("s3cret".to_owned()), delta: false, ..bootstrap("[::1]:15010") };
+        let bootstrap =
+            Bootstrap { token: Some(Source::Inline("s3cret".to_owned())), delta: false, ..bootstrap("[::1]:15010") };
         let ads = &parsed(&envoy(&bootstrap))["dynamic_resources"]["ads_config"];
         assert_eq!(ads["api_type"], "GRPC");
         let metadata = json!([{ "key": "authorization", "value": "Bearer s3cret" }]);
@@ -256,7 +326,8 @@ mod tests {
 
     #[test]
     fn a_host_name_is_resolved_and_with_tls_proven() {
-        let bootstrap = Bootstrap { trust: Some("PEM".to_owned()), ..bootstrap("byrnie.byrnie-system.svc:15012") };
+        let bootstrap =
+            Bootstrap { trust: Some(Source::Inline("PEM".to_owned())), ..bootstrap("byrnie.byrnie-system.svc:15012") };
         let cluster = &parsed(&envoy(&bootstrap))["static_resources"]["clusters"][0];
         assert_eq!(cluster["type"], "STRICT_DNS");
         let context = &cluster["transport_socket"]["typed_config"];
@@ -264,6 +335,22 @@ mod tests {
         let validation = &context["common_tls_context"]["validation_context"];
         assert_eq!(validation["match_typed_subject_alt_names"][0]["san_type"], "DNS");
         assert_eq!(parsed(&grpc(&bootstrap))["xds_servers"][0]["channel_creds"][0]["type"], "tls");
+    }
+
+    #[test]
+    fn a_token_in_a_file_is_read_for_each_stream_and_stands_nowhere_else() {
+        let file = |path: &str| Some(Source::File(path.to_owned()));
+        let xds = bootstrap("byrnie-control-plane.byrnie-system.svc:15012");
+        let bootstrap = Bootstrap { trust: file("/roots/root.crt"), token: file("/a \"b\\c\n/token"), ..xds };
+        let value = parsed(&envoy(&bootstrap));
+        assert!(value["dynamic_resources"]["ads_config"]["grpc_services"][0].get("initial_metadata").is_none());
+        let cluster = &value["static_resources"]["clusters"][0];
+        let filters = &cluster["typed_extension_protocol_options"][HTTP_OPTIONS]["http_filters"];
+        let code = filters[0]["typed_config"]["default_source_code"]["inline_string"].as_str().unwrap();
+        assert!(code.contains(r#"io.open("/a \"b\\c\010/token")"#), "{code}");
+        assert_eq!(filters[1]["name"], "envoy.filters.http.upstream_codec");
+        let context = &cluster["transport_socket"]["typed_config"]["common_tls_context"];
+        assert_eq!(context["validation_context"]["trusted_ca"], json!({ "filename": "/roots/root.crt" }));
     }
 
     #[test]
