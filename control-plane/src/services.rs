@@ -66,7 +66,8 @@ impl Services {
         let certificate = if is_plain {
             None
         } else {
-            let names = installed.map(|installed| names(installed, &current.load().world.mesh().cluster_domain));
+            let names =
+                installed.map(|installed| names(installed, &current.load().world.mesh().cluster_domain).to_vec());
             let (authority, clock, ip) = (Arc::clone(authority), Arc::clone(clock), settings.xds_address.ip());
             Some(ServerCertificate::issue(authority, clock, own, ip, &names.unwrap_or_default())?)
         };
