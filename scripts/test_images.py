@@ -1,4 +1,4 @@
-"""Tests of scripts/images: python3 -m unittest discover scripts. What stands for cargo and ldd tells what files hold."""
+"""Tests of scripts/images: python3 -m unittest discover scripts. What stands for cargo tells what a file holds."""
 
 import contextlib
 import gzip
@@ -28,6 +28,9 @@ echo 'a line of a build script'
 echo '{{"reason":"compiler-artifact","executable":null}}'
 echo '{{"reason":"compiler-artifact","executable":"{told}/program"}}'
 """
+STRIP = """#!/bin/sh
+[ "$1 $2" = "--strip-debug -o" ] && PATH=/usr/bin:/bin exec cp "$4" "$3"
+"""
 LDD = """#!/bin/sh
 PATH=/usr/bin:/bin
 cat "{told}/ldd"
@@ -41,7 +44,7 @@ class Case(unittest.TestCase):
         temporary = tempfile.TemporaryDirectory()
         self.addCleanup(temporary.cleanup)
         self.folder = Path(temporary.name)
-        for name, text in {"bin/cargo": CARGO, "bin/ldd": LDD}.items():
+        for name, text in {"bin/cargo": CARGO, "bin/ldd": LDD, "bin/strip": STRIP}.items():
             self.file(name, text.format(told=self.folder).encode()).chmod(0o755)
         patch = mock.patch.dict(os.environ, {"PATH": str(self.folder / "bin")})
         patch.start()
@@ -159,6 +162,9 @@ class Failures(Case):
         self.assertIn("no image is called byrni; there are byrnie-control-plane,", self.told("byrni"))
         self.ldd("\tlibx.so => not found\n")
         self.assertIn("program needs libx.so, which is not on this machine", self.told("byrnie"))
+        self.file("bin/strip", b"#!/bin/sh\necho oh >&2\nexit 1\n").chmod(0o755)
+        self.assertIn("program: oh", self.told("byrnie"))
+        self.file("bin/strip", STRIP.encode())
         self.file("fails", b"")
         self.assertIn("cargo could not build byrnie", self.told("byrnie"))
         with mock.patch("platform.machine", lambda: "riscv64"):
