@@ -64,12 +64,12 @@ impl Fleet {
     pub async fn change(
         &mut self,
         server: &Process,
-        change: impl FnOnce() -> Result<String>,
+        change: impl Future<Output = Result<String>>,
         target: usize,
     ) -> Result<Propagated> {
         let before = server.usage()?;
         let start = Instant::now();
-        let name = change()?;
+        let name = change.await?;
         let (latencies, bytes) = self.received(&name, self.followers(target), start).await?;
         let after = server.usage()?;
         Ok(Propagated { latencies, cpu: after.cpu_seconds - before.cpu_seconds, bytes })
@@ -96,7 +96,7 @@ impl Fleet {
         }
         let took = start.elapsed();
         let target = mesh.target(7, self.names);
-        let name = mesh.move_endpoint(target, 150)?;
+        let name = mesh.move_endpoint(target, 150).await?;
         let (_, bytes) = self.received(&name, self.followers(target), Instant::now()).await?;
         Ok(Converged { took, cpu: last - before.cpu_seconds, bytes })
     }

@@ -11,7 +11,11 @@ mod fleet;
 mod mesh;
 mod report;
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use byrnie_tests::process::{Process, byrnie};
@@ -40,6 +44,9 @@ struct Args {
     /// Where endpoints are in the mesh (a Pod and an account each) instead of plain addresses.
     #[arg(long)]
     meshed: bool,
+    /// Take the objects from a real API server in place of a directory.
+    #[arg(long)]
+    kubernetes: bool,
     /// One JSON line instead of text.
     #[arg(long)]
     json: bool,
@@ -55,27 +62,32 @@ async fn main() -> Result<()> {
 
 async fn run(args: &Args) -> Result<Report> {
     let folder = tempfile::tempdir()?;
-    let mesh = Mesh::write(folder.path().join("config"), args.services, args.clients, args.meshed)?;
+    let mesh = match args.kubernetes {
+        true => Mesh::serve(args.services, args.clients, args.meshed).await?,
+        false => Mesh::write(folder.path().join("config"), args.services, args.clients, args.meshed)?,
+    };
     let program = args.byrnie.clone().map_or_else(byrnie, Ok)?;
     let [xds, admin] = free_ports()?;
     let mut command = Command::new(program);
-    command.arg("run").arg("--config").arg(mesh.path()).arg("--state").arg(folder.path().join("state"));
+    command.arg("run").args(mesh.arguments()).arg("--state").arg(folder.path().join("state"));
     command
         .arg("--xds-address")
         .arg(format!("127.0.0.1:{xds}"))
         .arg("--admin-address")
         .arg(format!("127.0.0.1:{admin}"));
     command.env("BYRNIE_LOG", "warn");
+    let start = Instant::now();
     let server = Process::start("byrnie run", &mut command)?;
     wait_until_ready(admin).await?;
     let mut report = Report::new(args.services, args.clients, args.names);
+    report.ready = start.elapsed();
     report.idle = Some(server.usage()?);
 
     let mut fleet = Fleet::new(format!("http://127.0.0.1:{xds}"), &mesh, args.clients, args.names);
     report.converge = fleet.converge(&server).await.context("the fleet did not converge")?;
     for change in 0..args.changes {
         let target = mesh.target(change, args.names);
-        report.changes.push(fleet.change(&server, || mesh.move_endpoint(target, change), target).await?);
+        report.changes.push(fleet.change(&server, mesh.move_endpoint(target, change), target).await?);
         // The server rests between changes, so that each pays its own price.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -24,6 +24,8 @@ pub struct Report {
     services: usize,
     clients: usize,
     names: Option<usize>,
+    /// From the start of the process until it was ready.
+    pub ready: Duration,
     pub idle: Option<Usage>,
     pub end: Option<Usage>,
     pub converge: Converged,
@@ -37,6 +39,7 @@ impl Report {
             services,
             clients,
             names,
+            ready: Duration::ZERO,
             idle: None,
             end: None,
             converge: Converged::default(),
@@ -52,6 +55,7 @@ impl Report {
         let (cpu, bytes) = self.per_change();
         [
             format!("{} services x {} clients{names}, delta", self.services, self.clients),
+            format!("ready       {:.2} s", self.ready.as_secs_f64()),
             format!("converge    {:.2} s, server CPU {:.2} s, {} read", self.converge.took.as_secs_f64(), self.converge.cpu, mib(self.converge.bytes)),
             format!("one change  p50 {p50:.1} ms, p99 {p99:.1} ms, max {max:.1} ms; server CPU {cpu:.1} ms, {bytes:.0} bytes ({} changes)", self.changes.len()),
             format!("reconnect   {:.2} s, server CPU {:.2} s", self.reconnect.took.as_secs_f64(), self.reconnect.cpu),
@@ -66,7 +70,7 @@ impl Report {
         let (cpu, bytes) = self.per_change();
         serde_json::json!({
             "services": self.services, "clients": self.clients, "names": self.names,
-            "converge_s": self.converge.took.as_secs_f64(), "converge_cpu_s": self.converge.cpu, "converge_bytes": self.converge.bytes,
+            "ready_s": self.ready.as_secs_f64(), "converge_s": self.converge.took.as_secs_f64(), "converge_cpu_s": self.converge.cpu, "converge_bytes": self.converge.bytes,
             "change_p50_ms": p50, "change_p99_ms": p99, "change_max_ms": max, "change_cpu_ms": cpu, "change_bytes": bytes,
             "reconnect_s": self.reconnect.took.as_secs_f64(), "reconnect_cpu_s": self.reconnect.cpu,
             "rss_idle": resident(self.idle), "rss_end": resident(self.end), "rss_peak": self.end.map_or(0, |usage| usage.peak_resident_bytes),
