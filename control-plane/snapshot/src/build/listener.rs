@@ -1,4 +1,8 @@
 //! Listeners, and the clusters that come with them: what a sidecar takes in and where it lets the application out.
+//!
+//! `out` and a workload's own listeners name the MeshConfig as an origin, and so every proxy is counted for it. What
+//! Services have does not, though `clusterDomain` stands in nearly all of it: each change of a Service would have to be
+//! counted over all proxies.
 
 mod beyond;
 mod http;

@@ -22,6 +22,7 @@ use byrnie_proto::{
 
 pub use action::{deadline_of_calls, fraction, respond};
 
+use super::balancer;
 use crate::{Dialect, Reference, Resource, View, names};
 
 /// What Envoy would take as a command of the application. The others (`x-envoy-retry-on`, `x-envoy-max-retries`, ...)
@@ -86,7 +87,12 @@ impl<'a> Frontend<'a> {
     fn origins(&self, table: &RouteTable) -> Vec<Origin> {
         let mut origins = vec![self.service.origin.clone()];
         origins.extend(self.policy.map(|policy| policy.origin.clone()));
-        for origin in table.entries.iter().filter_map(|entry| entry.origin.as_ref()) {
+        let hashing = |(service, _): &(ServiceName, u16)| {
+            let policy = self.world.traffic_policy(service)?;
+            balancer::hash_key(policy).map(|_| &policy.origin)
+        };
+        let of_routes = table.entries.iter().filter_map(|entry| entry.origin.as_ref());
+        for origin in of_routes.chain(targets(table).filter_map(hashing)) {
             if !origins.contains(origin) {
                 origins.push(origin.clone());
             }

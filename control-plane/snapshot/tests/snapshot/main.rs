@@ -4,6 +4,7 @@
 mod building;
 mod golden;
 mod micro;
+mod origins;
 mod random;
 mod sample;
 mod text;

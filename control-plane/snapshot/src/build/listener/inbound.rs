@@ -196,7 +196,7 @@ fn finish(world: &World, workload: &Workload, listener: Listener, clusters: Vec<
     let refers = clusters.iter().map(|cluster| Reference { kind: Kind::Cluster, name: cluster.name.as_str().into() });
     let front = Resource::new(Kind::Listener, listener.name.as_str(), &listener)
         .referring(refers)
-        .from_origins([workload.origin.clone()].into_iter().chain(policy));
+        .from_origins([workload.origin.clone()].into_iter().chain(policy).chain(world.mesh().origin.clone()));
     let cluster = |cluster: &Cluster| {
         Resource::new(Kind::Cluster, cluster.name.as_str(), cluster).from_origins([workload.origin.clone()])
     };

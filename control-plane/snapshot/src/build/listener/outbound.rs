@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use byrnie_identity::Account;
 use byrnie_model::{
     MeshConfig, Origin, Protocol, Service, ServiceKind, ServiceName, ServicePort, UnknownOutbound, UpstreamPort,
-    Workload, World,
-    policy::{Balancer, HashKey},
+    Workload, World, policy::HashKey,
 };
 use byrnie_proto::{
     Kind,
@@ -24,7 +23,7 @@ use super::{
 };
 use crate::{
     Pods, Reference, Resource,
-    build::{pack::duration, tls::upstream},
+    build::{balancer, pack::duration, tls::upstream},
     names::{self, ALPN_HTTP, ALPN_TCP},
 };
 
@@ -45,8 +44,8 @@ struct Beyond {
     stat: String,
     /// In place of the Host that HTTP/1.0 need not send.
     host: String,
-    /// Whether bytes are balanced by the caller's address.
-    by_source: bool,
+    /// The policy by which bytes are balanced by the caller's address.
+    by_source: Option<Origin>,
 }
 
 impl Beyond {
@@ -59,7 +58,7 @@ impl Beyond {
             stat: format!("{}/{}_{}", names::OUTBOUND, service.name, port.number),
             cluster,
             host: names::fqdn(&service.name, world.mesh()),
-            by_source: hashes_source(world, &service.name),
+            by_source: by_source(world, &service.name).filter(|_| !port.protocol.is_http()),
         }
     }
 
@@ -71,7 +70,7 @@ impl Beyond {
     /// The listener; it sends nothing before it knows where to, and waits only where nothing was declared.
     fn listener(&self, name: String) -> Listener {
         let requests = || http::outbound(&self.stat, &self.host, &self.routes);
-        let bytes = || tcp_proxy(&self.stat, &self.cluster, self.by_source);
+        let bytes = || tcp_proxy(&self.stat, &self.cluster, self.by_source.is_some());
         let listener = Listener { name, traffic_direction: TrafficDirection::Outbound.into(), ..Default::default() };
         match self.protocol {
             Protocol::Http1 | Protocol::Http2 | Protocol::Grpc => {
@@ -106,22 +105,20 @@ impl Beyond {
         }
     }
 
-    /// The resource of a listener at `at`, from `origins`.
+    /// The resource of a listener at `at`, from `origins` and the policy that reaches it.
     fn at(&self, at: SocketAddr, bound: bool, origins: impl IntoIterator<Item = Origin>) -> Resource {
         let mut listener = self.listener(names::outbound(at));
         listener.address = address(at);
         listener.bind_to_port = if bound { None } else { boolean(false) };
+        let origins = origins.into_iter().chain(self.by_source.clone());
         Resource::new(Kind::Listener, listener.name.as_str(), &listener).referring(self.refers()).from_origins(origins)
     }
 }
 
-/// Requests are hashed by their route; bytes have no route.
-fn hashes_source(world: &World, service: &ServiceName) -> bool {
-    let balancer = world.traffic_policy(service).and_then(|policy| policy.balancer.as_ref());
-    matches!(
-        balancer,
-        Some(Balancer::RingHash { key: HashKey::Source, .. } | Balancer::Maglev { key: HashKey::Source, .. })
-    )
+/// The policy of a service that hashes the caller's address: for requests its route says so, bytes have no route.
+fn by_source(world: &World, service: &ServiceName) -> Option<Origin> {
+    let policy = world.traffic_policy(service)?;
+    (balancer::hash_key(policy) == Some(&HashKey::Source)).then(|| policy.origin.clone())
 }
 
 /// The listeners of a service's addresses.
@@ -147,7 +144,8 @@ pub fn explicit(world: &World, workload: &Workload, upstream: &UpstreamPort) -> 
     let service = world.service(&upstream.service)?;
     let port = service.port(upstream.port).filter(|_| !matches!(service.kind, ServiceKind::External(_)))?;
     let beyond = Beyond::service(world, service, port);
-    Some(beyond.at(upstream.listen, true, [workload.origin.clone(), service.origin.clone()]))
+    let own = [workload.origin.clone(), service.origin.clone()];
+    Some(beyond.at(upstream.listen, true, own.into_iter().chain(world.mesh().origin.clone())))
 }
 
 /// `out`, which hands each connection to the listener of the address that was called and keeps what has none.
@@ -235,7 +233,7 @@ pub fn of_pod(pods: &Pods, kind: Kind, name: &str) -> Option<Resource> {
             None => format!("{}/pods/{}", names::OUTBOUND, at.port()),
         },
         host: at.to_string(),
-        by_source: false,
+        by_source: None,
     };
     match kind {
         Kind::Listener => Some(beyond.at(at, false, [workload.origin.clone()])),
