@@ -3,13 +3,19 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
 use byrnie_ca::Clock;
+use byrnie_runtime::metrics::{Collector, ConstCounter, DescriptorEncoder, EncodeMetric};
 use byrnie_source::{ReviewError, Reviewed, TokenReviews};
+use prometheus_client::metrics::MetricType;
 use tokio::{
     sync::{OnceCell, Semaphore},
     time::{Instant, timeout},
@@ -41,7 +47,19 @@ pub struct Reviews {
     turns: Semaphore,
     /// By the token's hash: tokens themselves are not kept.
     known: Mutex<HashMap<Hash, Arc<Slot>>>,
+    counts: Counts,
 }
+
+/// How reviews ended.
+#[derive(Debug, Default)]
+struct Counts {
+    proven: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// The reviews that were asked for, as metrics.
+pub struct ReviewFigures(pub Arc<Reviews>);
 
 type Hash = [u8; 32];
 
@@ -63,7 +81,13 @@ impl Review for TokenReviews {
 impl Reviews {
     /// Reviews by `reviewer`; the clock says what is left of a token's time.
     pub fn new(reviewer: impl Review, clock: Clock) -> Self {
-        Self { reviewer: Box::new(reviewer), clock, turns: Semaphore::new(MOST_ASKED), known: Mutex::default() }
+        Self {
+            reviewer: Box::new(reviewer),
+            clock,
+            turns: Semaphore::new(MOST_ASKED),
+            known: Mutex::default(),
+            counts: Counts::default(),
+        }
     }
 
     /// Whose `token` is.
@@ -81,7 +105,14 @@ impl Reviews {
     async fn ask(&self, token: &str) -> Result<Known, ReviewError> {
         let turn = self.turns.acquire().await;
         let _turn = turn.map_err(|_| ReviewError::Unavailable("the control plane ends".to_owned()))?;
-        let reviewed = self.reviewer.review(token).await?;
+        let reviewed = self.reviewer.review(token).await;
+        let count = match &reviewed {
+            Ok(_) => &self.counts.proven,
+            Err(ReviewError::Unavailable(_)) => &self.counts.failed,
+            Err(_) => &self.counts.refused,
+        };
+        count.fetch_add(1, Relaxed);
+        let reviewed = reviewed?;
         let left = reviewed.expires.and_then(|end| end.duration_since((self.clock)()).ok()).unwrap_or_default();
         Ok(Known { reviewed: Arc::new(reviewed), until: Instant::now() + left.min(LONGEST) })
     }
@@ -105,6 +136,25 @@ impl Reviews {
 
     fn known(&self) -> MutexGuard<'_, HashMap<Hash, Arc<Slot>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for ReviewFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Counts { proven, refused, failed } = &self.0.counts;
+        let help = "tokens that the API server was asked about";
+        let mut family = encoder.encode_descriptor("byrnie_token_reviews", help, None, MetricType::Counter)?;
+        for (result, count) in [("proven", proven), ("refused", refused), ("failed", failed)] {
+            let metric = ConstCounter::new(count.load(Relaxed));
+            metric.encode(family.encode_family(&[("result", result)])?)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ReviewFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReviewFigures").field(&self.0.counts).finish()
     }
 }
 

@@ -28,7 +28,7 @@ use crate::{
     installed::Replica,
     keys, metrics,
     pipeline::Pipeline,
-    reviews::Reviews,
+    reviews::{ReviewFigures, Reviews},
     services::{Services, Shared, until_draining},
     settings::{Mode, Settings, StartError},
     source::{Source, WatchFigures},
@@ -80,7 +80,7 @@ impl ControlPlane {
         let keyed = readiness.gate("keys");
         let replica = replica(&settings.mode, &source);
         register(&measured, &shared, &source, replica.as_ref());
-        let pages = Pages::serve(admin, probes, readiness, measured, &shared)?;
+        let pages = Pages::serve(admin, probes, readiness, measured.clone(), &shared)?;
 
         let Some(first) = unless_ended(&mut signals, source.first()).await else { return Ok(()) };
         let trust_domain = trust_domain(&first);
@@ -92,6 +92,9 @@ impl ControlPlane {
         let mut pipeline = Pipeline::new(trust_domain, shared.current.clone(), Arc::clone(&shared.hub));
         pipeline.step(first);
         let accepted = accepted(&settings.mode, source.cluster(), &clock);
+        if let Accepted::Bound { reviews, .. } = &accepted {
+            measured.collect(ReviewFigures(Arc::clone(reviews)));
+        }
         let fleet = replica.as_ref().map(|replica| |gate| replica.service(gate));
         let services = Services::new(&settings, &shared, &authority, &clock, accepted, fleet)?;
         tell_start(&xds, &pages, &shared)?;
