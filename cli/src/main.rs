@@ -79,13 +79,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// An error with its causes, each said once: many errors name their cause themselves.
+/// An error with its causes, each said once.
 fn told(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
-        "" => cause,
-        text if text.contains(&cause) => text.to_owned(),
-        text => format!("{text}: {cause}"),
-    })
+    byrnie_runtime::told::told(error.as_ref())
 }
 
 fn start(verb: Verb) -> anyhow::Result<ExitCode> {

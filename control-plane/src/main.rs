@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use byrnie_control_plane::{ControlPlane, Installed, Mode, Settings, leaf_lifetime};
-use byrnie_runtime::logs;
+use byrnie_runtime::{logs, told::told};
 use byrnie_source::Access;
 use clap::Parser;
 
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("byrnie-control-plane: {error:#}");
+            eprintln!("byrnie-control-plane: {}", told(error.as_ref()));
             ExitCode::FAILURE
         }
     }

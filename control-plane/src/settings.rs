@@ -110,7 +110,7 @@ pub enum StartError {
     #[error("--config")]
     Config(#[from] OpenError),
     /// The API server, or rather what leads to it.
-    #[error("--kubernetes")]
+    #[error("no API server")]
     Kubernetes(#[from] AccessError),
     /// Keys beside objects, where they would be read, copied and committed with them.
     #[error("--state {}: it must not be within --config {}, for it holds private keys", state.display(), config.display())]
