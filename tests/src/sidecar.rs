@@ -84,11 +84,27 @@ impl Sidecar {
         bootstrap.args(["bootstrap", "envoy", "--workload", workload, "--xds-address", &mesh.xds().to_string()]);
         bootstrap.args(["--envoy-admin-address", &admin.to_string()]).arg("--state").arg(mesh.state());
         bootstrap.args(["--protocol", if variant == Variant::Delta { "delta" } else { "sotw" }]);
-        let output = succeeded(&mut bootstrap)?;
+        Self::launch_envoy(&mut bootstrap, admin, mesh.folder(), workload)
+    }
+
+    /// Starts an Envoy without waiting that reads its token and the roots, by which the control plane is proven, from
+    /// these files. Its own stand in `folder`.
+    pub fn launch_envoy_at(xds: SocketAddr, [token, roots]: [&Path; 2], folder: &Path, workload: &str) -> Result<Self> {
+        let admin = free_address(15000);
+        let mut bootstrap = Command::new(byrnie()?);
+        bootstrap.args(["bootstrap", "envoy", "--workload", workload, "--xds-address", &xds.to_string()]);
+        bootstrap.args(["--envoy-admin-address", &admin.to_string()]);
+        bootstrap.arg("--token-file").arg(token).arg("--roots-file").arg(roots);
+        Self::launch_envoy(&mut bootstrap, admin, folder, workload)
+    }
+
+    /// Starts an Envoy with what `bootstrap` prints.
+    fn launch_envoy(bootstrap: &mut Command, admin: SocketAddr, folder: &Path, workload: &str) -> Result<Self> {
+        let output = succeeded(bootstrap)?;
         let stem = workload.replace('/', "-");
-        let file = mesh.folder().join(format!("{stem}.bootstrap.yaml"));
+        let file = folder.join(format!("{stem}.bootstrap.yaml"));
         fs::write(&file, output.stdout)?;
-        let log = mesh.folder().join(format!("{stem}.envoy.log"));
+        let log = folder.join(format!("{stem}.envoy.log"));
         let mut command = Command::new(tools::path("envoy")?);
         command.arg("-c").arg(&file).args(["--use-dynamic-base-id", "--disable-hot-restart", "--concurrency", "1"]);
         command

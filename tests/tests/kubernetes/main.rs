@@ -2,6 +2,7 @@
 
 mod cli;
 mod crds;
+mod envoy;
 mod harness;
 mod identity;
 mod installed;
