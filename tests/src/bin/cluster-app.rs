@@ -5,26 +5,31 @@
 //! cluster-app load --to 127.0.0.1:9080 --host cart.shop --rate 100 --seconds 60
 //! ```
 //!
-//! `load` prints a line a second and ends with one line of JSON: what was asked, what failed and why, who answered.
+//! An answer is the application's name, and after a blank the identity of who called, where a sidecar tells it. `load`
+//! prints a line of JSON a second and one at its end: what was asked so far, what failed and why, who answered, and how
+//! long the slowest answer took of those since the last line. It ends with its standard input, where no time is given.
 
 use std::{
     collections::BTreeMap,
+    io,
     net::SocketAddr,
+    pin::pin,
     process::ExitCode,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use byrnie_tests::{
-    app::{App, reply},
+    app::{App, Asked, reply},
     http::Connection,
 };
 use clap::{Parser, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
+    sync::oneshot,
     task::JoinSet,
-    time::{Instant, interval_at, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 
 #[derive(Debug, Parser)]
@@ -35,7 +40,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Role {
-    /// Answers every request with its name
+    /// Answers every request with its name and the caller's identity
     Serve {
         #[arg(long)]
         listen: SocketAddr,
@@ -50,19 +55,24 @@ enum Role {
         host: String,
         #[arg(long, default_value_t = 100)]
         rate: u32,
-        #[arg(long, default_value_t = 10)]
-        seconds: u64,
+        /// For so long; without it until standard input is closed
+        #[arg(long)]
+        seconds: Option<u64>,
     },
 }
 
 /// For one request, with its connection.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// Between the lines that tell how it goes.
+const LINE: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Default)]
 struct Counts {
     asked: u64,
     by: BTreeMap<String, u64>,
     failures: BTreeMap<String, u64>,
+    slowest: Duration,
 }
 
 #[tokio::main]
@@ -79,46 +89,62 @@ async fn main() -> ExitCode {
 async fn run(role: Role) -> Result<()> {
     match role {
         Role::Serve { listen, name } => {
-            let _app = App::at(listen, move |_| reply(200, name.clone())).await?;
+            let _app = App::at(listen, move |asked| reply(200, answer(&name, asked))).await?;
             std::future::pending().await
         }
-        Role::Load { to, host, rate, seconds } => load(to, &host, rate, Duration::from_secs(seconds)).await,
+        Role::Load { to, host, rate, seconds } => load(to, host.into(), rate, over(seconds)).await,
     }
 }
 
+/// `cart-1 spiffe://cluster.local/ns/shop/sa/web`: the sidecar here tells in x-forwarded-client-cert who called.
+fn answer(name: &str, asked: &Asked) -> String {
+    let caller = asked.header("x-forwarded-client-cert").unwrap_or_default();
+    let uri = caller.split([';', ',']).find_map(|part| part.strip_prefix("URI="));
+    uri.map_or_else(|| name.to_owned(), |uri| format!("{name} {uri}"))
+}
+
+/// When the load ends.
+async fn over(seconds: Option<u64>) {
+    if let Some(seconds) = seconds {
+        return sleep(Duration::from_secs(seconds)).await;
+    }
+    let (end, ended) = oneshot::channel();
+    // A read cannot be called off, and so it may not be a task of the runtime, which would wait for it.
+    let read = move || end.send(io::copy(&mut io::stdin(), &mut io::sink()));
+    std::thread::spawn(read);
+    // However it ended.
+    drop(ended.await);
+}
+
 /// Each request has a connection of its own, so that none hides a failure to connect.
-async fn load(to: SocketAddr, host: &str, rate: u32, time: Duration) -> Result<()> {
+async fn load(to: SocketAddr, host: Arc<str>, rate: u32, over: impl Future<Output = ()>) -> Result<()> {
     ensure!(rate > 0, "--rate 0: at least 1 is accepted");
     let counts = Arc::<Mutex<Counts>>::default();
-    let (begin, host): (_, Arc<str>) = (Instant::now(), host.into());
+    let begin = Instant::now();
     let mut ticks = interval_at(begin, Duration::from_secs(1) / rate);
+    let mut lines = interval_at(begin + LINE, LINE);
+    lines.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut requests = JoinSet::new();
-    let mut told = 0;
-    while begin.elapsed() < time {
-        ticks.tick().await;
-        let (counted, host) = (Arc::clone(&counts), Arc::clone(&host));
-        requests.spawn(async move {
-            let asked = timeout(LIMIT, ask(to, &host)).await.context("no answer in time").and_then(|answer| answer);
-            let mut counts = counted.lock().unwrap_or_else(PoisonError::into_inner);
-            let counts = &mut *counts;
-            counts.asked += 1;
-            let counter = match asked {
-                Ok(body) => counts.by.entry(body),
-                Err(error) => counts.failures.entry(format!("{error:#}")),
-            };
-            *counter.or_default() += 1;
-        });
-        while requests.try_join_next().is_some() {}
-        if begin.elapsed().as_secs() > told {
-            told = begin.elapsed().as_secs();
-            let counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
-            println!("{told} s: {} asked, {} failed", counts.asked, counts.failures.values().sum::<u64>());
+    let mut over = pin!(over);
+    loop {
+        tokio::select! {
+            () = &mut over => break,
+            _ = lines.tick() => println!("{}", locked(&counts).line()),
+            _ = ticks.tick() => {
+                let (counts, host) = (Arc::clone(&counts), Arc::clone(&host));
+                requests.spawn(async move {
+                    let begin = Instant::now();
+                    let answer = timeout(LIMIT, ask(to, &host)).await.context("no answer in time").flatten();
+                    locked(&counts).count(answer, begin.elapsed());
+                });
+                while requests.try_join_next().is_some() {}
+            }
         }
     }
     requests.join_all().await;
-    let counts = counts.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut counts = locked(&counts);
+    println!("{}", counts.line());
     let failed: u64 = counts.failures.values().sum();
-    println!("{}", json!({"asked": counts.asked, "failed": failed, "by": counts.by, "failures": counts.failures}));
     ensure!(failed == 0, "{failed} of {} requests failed", counts.asked);
     Ok(())
 }
@@ -127,4 +153,27 @@ async fn ask(to: SocketAddr, host: &str) -> Result<String> {
     let answer = Connection::open(to).await?.get(host, "/").await?;
     ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
     Ok(answer.body)
+}
+
+impl Counts {
+    fn count(&mut self, answer: Result<String>, took: Duration) {
+        self.asked += 1;
+        let counter = match answer {
+            Ok(body) => self.by.entry(body),
+            Err(error) => self.failures.entry(format!("{error:#}")),
+        };
+        *counter.or_default() += 1;
+        self.slowest = self.slowest.max(took);
+    }
+
+    fn line(&mut self) -> Value {
+        let Self { asked, by, failures, slowest } = self;
+        let failed: u64 = failures.values().sum();
+        let slowest = std::mem::take(slowest).as_millis();
+        json!({"asked": asked, "failed": failed, "by": by, "failures": failures, "slowest_ms": slowest})
+    }
+}
+
+fn locked(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
