@@ -11,7 +11,9 @@ mod chart;
 mod etcd;
 mod https;
 mod kubectl;
+mod objects;
 mod programs;
+mod reader;
 mod server;
 
 use std::{
@@ -28,6 +30,7 @@ use tokio::{sync::OnceCell, time::Instant};
 pub use self::{
     audit::Audited,
     authority::{Authority, Certificate},
+    objects::ObjectPath,
 };
 use self::{
     https::Client,

@@ -1,5 +1,5 @@
 //! What the end-to-end tests and the benchmarks share: a control plane, sidecars and a Kubernetes API server as real
-//! processes, applications inside the test, and objects written to a directory.
+//! processes, applications inside the test, and objects in a directory or at that server.
 //!
 //! Nothing here decides a test; `tests/` does. Every process ends with the value that owns it.
 
@@ -17,3 +17,4 @@ pub mod sidecar;
 pub mod tcp;
 pub mod tools;
 pub mod wait;
+pub mod yaml;

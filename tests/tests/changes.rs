@@ -13,7 +13,7 @@ use byrnie_tests::{
     app::{App, reply},
     http,
     load::Load,
-    mesh::Mesh,
+    mesh::{self, Mesh},
     objects::{Pod, http_route, peer_policy, service},
     pair::Pair,
     shop::Shop,
@@ -182,6 +182,9 @@ async fn going_from_permissive_to_strict_and_back_fails_no_request_of_the_mesh()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_edit_keeps_the_last_good_version_in_force_and_is_told() -> Result<()> {
+    if !mesh::is_directory("an API server refuses such an edit, and no file stands behind")? {
+        return Ok(());
+    }
     let web = Pod::new("shop", "web-1", "web").calling("cart.shop:80");
     let [one, two] = ["old", "new"].map(|name| Pod::new("shop", &format!("{name}-1"), name));
     let _old = App::at(SocketAddr::new(one.ip(), 8080), |_| reply(200, "old")).await?;
@@ -222,8 +225,11 @@ async fn a_bad_edit_keeps_the_last_good_version_in_force_and_is_told() -> Result
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_reaches_requests_within_100_ms_however_the_file_is_written() -> Result<()> {
+    if !mesh::is_directory("it is about how files are written")? {
+        return Ok(());
+    }
     let shop = Shop::start(&["cart", "old", "new"], &[("route.yaml", forward_to("old"))]).await?;
-    let path = shop.mesh.config().join("route.yaml");
+    let path = shop.mesh.config()?.join("route.yaml");
     for way in ["in place", "by rename"] {
         // The quickest of several: other tests share this machine.
         let mut quickest = Duration::MAX;
@@ -252,6 +258,9 @@ fn swap(link: &Path, target: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_is_a_symlink_may_be_swapped() -> Result<()> {
+    if !mesh::is_directory("it is about the directory itself")? {
+        return Ok(());
+    }
     follow_a_swap(
         "config-link",
         |folder| swap(&folder.join("config-link"), "one"),
@@ -262,6 +271,9 @@ async fn a_directory_that_is_a_symlink_may_be_swapped() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_volume_of_a_config_map_may_be_updated() -> Result<()> {
+    if !mesh::is_directory("it is about the directory itself")? {
+        return Ok(());
+    }
     // As the kubelet lays it out: FILE -> ..data/FILE, ..data -> ..MOMENT, and `..data` is replaced.
     let lay_out = |folder: &Path| {
         let volume = folder.join("volume");

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use http_body_util::Empty;
-use hyper::{Request, body::Bytes, client::conn::http1};
+use http_body_util::Full;
+use hyper::{Method, Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs, pki_types::ServerName};
 use tokio::{net::TcpStream, time::timeout};
@@ -34,16 +34,30 @@ impl Client {
         Ok(Self { address, tls: Arc::new(tls) })
     }
 
-    /// One request on a connection of its own. The whole answer is taken, so a watch needs `timeoutSeconds`.
+    /// The whole answer is taken, so a watch needs `timeoutSeconds`.
     pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(Method::GET, path, "", "").await
+    }
+
+    /// One request on a connection of its own; `content` is the type of `body`.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content: &str,
+        body: impl Into<Bytes> + Send,
+    ) -> Result<Answer> {
         let exchange = async {
             let stream = TcpStream::connect(self.address).await?;
             let name = ServerName::from(self.address.ip());
             let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await?;
             let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
             let connection = tokio::spawn(connection);
-            let request = Request::get(path).header("host", self.address.to_string()).body(Empty::<Bytes>::new())?;
-            let answer = answer(sender.send_request(request).await?).await;
+            let mut request = Request::builder().method(method).uri(path).header("host", self.address.to_string());
+            if !content.is_empty() {
+                request = request.header("content-type", content);
+            }
+            let answer = answer(sender.send_request(request.body(Full::new(body.into()))?).await?).await;
             connection.abort();
             answer
         };

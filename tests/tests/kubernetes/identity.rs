@@ -26,7 +26,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::source::{account, run};
+use super::source::run;
 
 /// What workloads' tokens are for.
 const AUDIENCE: &str = "byrnie.io/ca";
@@ -41,7 +41,7 @@ struct Stage {
 impl Stage {
     async fn start(server: ApiServer) -> Result<Self> {
         let namespace = server.namespace("shop").await?;
-        let mesh = Mesh::of_cluster(account(&server, &namespace).await?).await?;
+        let mesh = Mesh::of_cluster(server.reader(&namespace).await?).await?;
         Ok(Self { server, mesh, namespace })
     }
 

@@ -1,6 +1,6 @@
 //! The control plane over a real API server, under no more rights than it is said to need.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::net::IpAddr;
 
 use anyhow::{Context, Result};
 use byrnie_tests::{
@@ -11,19 +11,6 @@ use byrnie_tests::{
     objects::{Pod, http_route, service},
     sidecar::Sidecar,
 };
-
-/// What `byrnie run --kubernetes` needs (docs/kubernetes.md).
-const ROLE: &str = "apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: byrnie-source}
-rules:
-- {apiGroups: [''], resources: [namespaces, nodes, services, pods], verbs: [list, watch]}
-- {apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [list, watch]}
-- {apiGroups: [gateway.networking.k8s.io], resources: [httproutes, grpcroutes], verbs: [list, watch]}
-- {apiGroups: [mesh.byrnie.io], resources: [trafficpolicies, peerpolicies, meshconfigs], verbs: [list, watch]}
-- {apiGroups: [apiextensions.k8s.io], resources: [customresourcedefinitions], verbs: [list, watch]}
-- {apiGroups: [authentication.k8s.io], resources: [tokenreviews], verbs: [create]}
-";
 
 const OUTAGE: &str = "the API server does not answer";
 
@@ -39,7 +26,7 @@ struct Stage {
 impl Stage {
     async fn start(server: &ApiServer) -> Result<Self> {
         let namespace = server.namespace("shop").await?;
-        let mesh = Mesh::of_cluster(account(server, &namespace).await?).await?;
+        let mesh = Mesh::of_cluster(server.reader(&namespace).await?).await?;
         let cart = Pod::new(&namespace, "cart-1", "cart");
         let app = App::at((cart.ip(), 8080).into(), |_| reply(200, "cart")).await?;
         let web = Pod::new(&namespace, "web-1", "web").calling(&format!("cart.{namespace}:80"));
@@ -61,16 +48,6 @@ impl Stage {
     async fn until_status(&self, what: &str, path: &str, status: u16) -> Result<()> {
         self.mesh.until(what, async |_| Ok(self.get(path).await?.0 == status)).await
     }
-}
-
-/// A kubeconfig of a ServiceAccount that has just the rights that are needed.
-pub async fn account(server: &ApiServer, namespace: &str) -> Result<PathBuf> {
-    server.apply(ROLE).await?;
-    server.kubectl(&["create", "serviceaccount", "byrnie", "--namespace", namespace]).await?;
-    let name = format!("byrnie-source-{namespace}");
-    let account = format!("--serviceaccount={namespace}:byrnie");
-    server.kubectl(&["create", "clusterrolebinding", &name, "--clusterrole=byrnie-source", &account]).await?;
-    server.kubeconfig_of(namespace, "byrnie").await
 }
 
 /// Makes a Pod, and says what its kubelet would.
