@@ -50,6 +50,20 @@ async fn header_modifiers_of_rules_and_of_backends_change_requests_and_answers()
         set: [{name: X-Set, value: new}]
         add: [{name: X-Add, value: more}]
         remove: [X-Remove]
+- matches: [{path: {type: PathPrefix, value: /both}}]
+  filters:
+  - type: RequestHeaderModifier
+    requestHeaderModifier: {set: [{name: x-set, value: rule}, {name: x-remove, value: rule}]}
+  - type: ResponseHeaderModifier
+    responseHeaderModifier: {set: [{name: x-set, value: rule}, {name: x-remove, value: rule}]}
+  backendRefs:
+  - name: cart
+    port: 80
+    filters:
+    - type: RequestHeaderModifier
+      requestHeaderModifier: {set: [{name: X-Set, value: new}], add: [{name: X-Add, value: more}], remove: [X-Remove]}
+    - type: ResponseHeaderModifier
+      responseHeaderModifier: {set: [{name: X-Set, value: new}], add: [{name: X-Add, value: more}], remove: [X-Remove]}
 ";
     let answer = |_: &Asked| -> Reply {
         let answer = with_header(reply(200, ""), "x-set", "old");
@@ -62,7 +76,7 @@ async fn header_modifiers_of_rules_and_of_backends_change_requests_and_answers()
         let all = headers.iter().filter(|(known, _)| known == name).flat_map(|(_, value)| value.split(','));
         all.map(|value| value.trim().to_owned()).collect()
     };
-    for path in ["/rule", "/backend"] {
+    for path in ["/rule", "/backend", "/both"] {
         let answer = shop.send(Method::GET, "cart", path, &sent).await?;
         let asked = shop.take_asked("cart").remove(0);
         for headers in [&asked.headers, &answer.headers] {

@@ -68,8 +68,6 @@ impl<'a> Frontend<'a> {
             internal_only_headers: REQUEST_CONTROLS.map(str::to_owned).into(),
             // After the router has judged whether to try again, so that the mark still counts for that.
             response_headers_to_remove: vec![names::UNDELIVERED.to_owned()],
-            // A backend's edits come after its rule's, as Gateway API orders them; Envoy's default is the reverse.
-            most_specific_header_mutations_wins: true,
             // A route may come before the cluster that it names: such a request is answered with 503.
             validate_clusters: Some(BoolValue { value: false }),
             ..Default::default()

@@ -145,6 +145,12 @@ fn an_http_route_with_all_that_it_can_say() {
     };
     let mut canary = backend("cart:80*10");
     canary.filters = Filters { request_headers: Some(edits()), ..Filters::default() };
+    let pair = |name: &str| (name.into(), "rule".into());
+    let of_rule = HeaderEdits {
+        set: vec![pair("X-Set"), pair("x-remove"), pair("x-rule")],
+        add: vec![pair("x-add")],
+        remove: vec!["X-SET".into()],
+    };
     let condition = |name: &str, value| ValueMatch { name: name.into(), value };
     let rules = vec![
         Rule {
@@ -166,7 +172,11 @@ fn an_http_route_with_all_that_it_can_say() {
         },
         Rule { filters: rewrite(None, Some(PathChange::Prefix("/".into()))), ..rule(prefix("/strip"), &["cart:80"]) },
         Rule { filters: Filters { redirect: Some(redirect), ..Filters::default() }, ..rule(prefix("/old"), &[]) },
-        Rule { backends: vec![backend("web:80*90"), canary], ..rule(prefix("/split"), &[]) },
+        Rule {
+            filters: Filters { request_headers: Some(of_rule), ..rewrite(Some("rule.example"), None) },
+            backends: vec![backend("web:80*90"), canary],
+            ..rule(prefix("/split"), &[])
+        },
         rule(prefix("/broken"), &["cart:80*1", "gone:80*2"]),
         rule(PathMatch::Exact("/nowhere".into()), &["gone:80"]),
     ];

@@ -76,8 +76,13 @@ pub fn respond(status: u16) -> WireAction {
 }
 
 fn route(entry: &Entry, action: WireAction) -> Route {
-    let request = headers::of_requests(&entry.filters);
-    let response = headers::of_responses(&entry.filters);
+    edited(entry, &entry.filters, action)
+}
+
+/// A route with edits of headers.
+fn edited(entry: &Entry, filters: &Filters, action: WireAction) -> Route {
+    let request = headers::of_requests(filters);
+    let response = headers::of_responses(filters);
     Route {
         name: entry.name.clone(),
         r#match: Some(matches::envoy(&entry.matches)),
@@ -101,10 +106,13 @@ pub fn deadline_of_calls() -> Option<MaxStreamDuration> {
 /// `max_stream_duration` Envoy takes no notice of `timeout`, which is the one that says UT, judges the endpoint, and
 /// lets a request be sent before it counts.
 fn forwarded(frontend: &Frontend<'_>, entry: &Entry, to: &[Destination]) -> Vec<Route> {
-    let action = forward(frontend, entry, to);
+    let none = Filters::default();
+    let filters = if has_edits(to) { &none } else { &entry.filters };
+    let action = forward(frontend, entry, filters, to);
+    let route = |action| edited(entry, filters, WireAction::Route(action));
     let Some(limit) = limit(entry).map(pack::duration) else {
         let action = RouteAction { max_stream_duration: deadline_of_calls(), ..action };
-        return vec![route(entry, WireAction::Route(action))];
+        return vec![route(action)];
     };
     let within = MaxStreamDuration {
         max_stream_duration: Some(limit),
@@ -112,26 +120,32 @@ fn forwarded(frontend: &Frontend<'_>, entry: &Entry, to: &[Destination]) -> Vec<
         grpc_timeout_header_offset: None,
     };
     let of_calls = RouteAction { timeout: None, max_stream_duration: Some(within), ..action.clone() };
-    let mut of_calls = route(entry, WireAction::Route(of_calls));
+    let mut of_calls = route(of_calls);
     if let Some(conditions) = &mut of_calls.r#match {
         conditions.headers.push(matches::present("grpc-timeout"));
     }
-    vec![of_calls, route(entry, WireAction::Route(action))]
+    vec![of_calls, route(action)]
+}
+
+/// Whether some backend edits headers, so that all edits stand at the backends.
+fn has_edits(to: &[Destination]) -> bool {
+    to.iter().any(|destination| destination.filters != Filters::default())
 }
 
 fn limit(entry: &Entry) -> Option<Duration> {
     entry.request_timeout.filter(|limit| !limit.is_zero())
 }
 
-/// Envoy's default timeout of 15 s is not the application's: none, unless the user sets one.
-fn forward(frontend: &Frontend<'_>, entry: &Entry, to: &[Destination]) -> RouteAction {
+/// With those of `filters` that stand in an action. Envoy's default timeout of 15 s is not the application's: none, unless
+/// the user sets one.
+fn forward(frontend: &Frontend<'_>, entry: &Entry, filters: &Filters, to: &[Destination]) -> RouteAction {
     let traffic_retry = frontend.policy.and_then(|policy| policy.retry.as_ref());
     let mut action = RouteAction {
         timeout: Some(pack::duration(limit(entry).unwrap_or(Duration::ZERO))),
         retry_policy: retry::policy(entry.retry.as_ref(), traffic_retry, entry.backend_timeout),
         hash_policy: frontend.hash_keys(to).into_iter().map(balancer::hash_policy).collect(),
-        cluster_specifier: Some(clusters(to)),
-        host_rewrite_specifier: headers::host(&entry.filters)
+        cluster_specifier: Some(clusters(entry, to)),
+        host_rewrite_specifier: headers::host(filters)
             .map(|host| HostRewriteSpecifier::HostRewriteLiteral(host.to_string())),
         ..Default::default()
     };
@@ -141,22 +155,26 @@ fn forward(frontend: &Frontend<'_>, entry: &Entry, to: &[Destination]) -> RouteA
     action
 }
 
-fn clusters(to: &[Destination]) -> ClusterSpecifier {
+fn clusters(entry: &Entry, to: &[Destination]) -> ClusterSpecifier {
     match to {
         [Destination { target: Some((service, port)), filters, .. }] if *filters == Filters::default() => {
             ClusterSpecifier::Cluster(names::cluster(service, *port))
         }
         _ => {
-            let clusters = to.iter().filter_map(weighted).collect();
+            let none = Filters::default();
+            let outer = if has_edits(to) { &entry.filters } else { &none };
+            let clusters = to.iter().filter_map(|destination| weighted(outer, destination)).collect();
             ClusterSpecifier::WeightedClusters(WeightedCluster { clusters, ..Default::default() })
         }
     }
 }
 
-fn weighted(destination: &Destination) -> Option<ClusterWeight> {
+/// A target with what it edits after `outer`.
+fn weighted(outer: &Filters, destination: &Destination) -> Option<ClusterWeight> {
     let (service, port) = destination.target.as_ref()?;
-    let request = headers::of_requests(&destination.filters);
-    let response = headers::of_responses(&destination.filters);
+    let filters = headers::joined(outer, &destination.filters);
+    let request = headers::of_requests(&filters);
+    let response = headers::of_responses(&filters);
     Some(ClusterWeight {
         name: names::cluster(service, *port),
         weight: Some(UInt32Value { value: destination.weight }),
@@ -164,7 +182,7 @@ fn weighted(destination: &Destination) -> Option<ClusterWeight> {
         request_headers_to_remove: request.remove,
         response_headers_to_add: response.add,
         response_headers_to_remove: response.remove,
-        host_rewrite_specifier: headers::host(&destination.filters)
+        host_rewrite_specifier: headers::host(&filters)
             .map(|host| cluster_weight::HostRewriteSpecifier::HostRewriteLiteral(host.to_string())),
         ..Default::default()
     })
