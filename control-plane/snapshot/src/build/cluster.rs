@@ -41,7 +41,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Envoy's own figures, which it applies only where a budget is written down.
 const BUDGET_PERCENT: u8 = 20;
 const BUDGET_MINIMUM: u32 = 3;
-/// Envoy's own; the share of healthy endpoints below which health is ignored.
+/// Envoy's own. Health is ignored where fewer endpoints are available than this share, and than 5 of 7 (the default
+/// overprovisioning factor of 140).
 const PANIC_PERCENT: u8 = 50;
 
 /// What a cluster depends on of its endpoints: who they prove to be. Another endpoint of a known account changes
@@ -140,9 +141,9 @@ fn thresholds(policy: Option<&TrafficPolicy>) -> Thresholds {
     }
 }
 
-/// Draining endpoints count as unhealthy, so that a service that scales from five to one would "panic" into calling
-/// the four that leave: without any judgement of health there is no panic. Where the policy judges, Envoy's half
-/// holds. Endpoints that no check has seen yet count neither way.
+/// Draining endpoints, and those that no check has seen yet, count neither way: a service that scales from five to one
+/// does not panic (Envoy 1.40). But a panic calls them all. Where nothing judges health it could add none but the
+/// draining ones, and is switched off; where the policy judges, Envoy's half holds.
 fn common_lb(policy: Option<&TrafficPolicy>, checked: bool) -> CommonLbConfig {
     let judged = checked || policy.is_some_and(|policy| policy.outlier.is_some());
     let panic = policy.and_then(|policy| policy.panic_threshold).unwrap_or(if judged { PANIC_PERCENT } else { 0 });
