@@ -1,6 +1,9 @@
 //! Keys that are kept in a Secret: made once by replicas that start together, or brought by the user.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use byrnie_ca::{Authority, Clock, Keys, KeysError};
 use byrnie_identity::TrustDomain;
@@ -12,11 +15,16 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
+use crate::trust;
+
 /// The Secret of keys that are made here.
 pub const OWN: &str = "byrnie-ca";
 
 /// How often what is waited for is told and tried again.
 const LOOK: Duration = Duration::from_secs(5);
+
+/// How long a Secret that is gone is waited for before a new root is made. A replica that runs sees it go at once.
+const PUT_BACK: Duration = Duration::from_secs(10);
 
 /// How often it is looked whether the issuer is due. A wall clock may jump: one long sleep would miss it.
 const LOOK_AT_ISSUER: Duration = Duration::from_secs(60);
@@ -55,6 +63,16 @@ pub struct SecretKeys {
     clock: Clock,
 }
 
+/// What came of looking for keys.
+enum Found {
+    /// They are there, and can be used.
+    Keys(Keys),
+    /// Somebody else writes them just now, and the watch tells of it.
+    Soon,
+    /// They are waited for, and why.
+    Waiting(String),
+}
+
 impl SecretKeys {
     /// Waits until there are keys, which it makes where they are to be made.
     pub async fn open(
@@ -65,42 +83,86 @@ impl SecretKeys {
     ) -> Result<(Self, Keys), SecretError> {
         let followed = cluster.follow(Scope::secret(&at.namespace, at.name()));
         let mut opened = Self { at, calls: cluster.calls(), followed, trust_domain: trust_domain.clone(), clock };
+        let (mut told, mut missing) = (String::new(), None);
         loop {
-            match timeout(LOOK, opened.followed.changed()).await {
-                Ok(held) => {
-                    if let Some(secret) = opened.secret(&held) {
-                        let keys = opened.read(secret)?;
-                        return Ok((opened, keys));
-                    }
+            let held = match timeout(LOOK, opened.followed.changed()).await {
+                Ok(held) => Some(held),
+                Err(_) => opened.followed.now(),
+            };
+            let found = match held.as_deref().map(|held| opened.secret(held)) {
+                None => Found::Waiting("the API server has not told it yet".to_owned()),
+                Some(Some(secret)) => opened.found(secret).await?,
+                Some(None) if opened.at.issuer.is_some() => Found::Waiting("it is not there".to_owned()),
+                Some(None) => {
+                    let since = *missing.get_or_insert_with(Instant::now);
+                    opened.missing(cluster, since).await?
                 }
-                Err(_) if opened.followed.now().is_none() => {
-                    warn!(secret = opened.at.named(), "waiting for the API server to tell the Secret of the keys");
-                    continue;
+            };
+            match found {
+                Found::Keys(keys) => return Ok((opened, keys)),
+                Found::Waiting(why) if why != told => {
+                    warn!(secret = opened.at.named(), why, "waiting for the Secret of the keys");
+                    told = why;
                 }
-                Err(_) => {}
-            }
-            if opened.at.issuer.is_some() {
-                warn!(secret = opened.at.named(), "waiting for the Secret of the issuer, which is not there");
-            } else if let Some(keys) = opened.create().await? {
-                return Ok((opened, keys));
+                Found::Waiting(_) | Found::Soon => {}
             }
         }
     }
 
-    /// Makes keys and their Secret. `None` where somebody else was first, and where the API server did not take it.
-    async fn create(&self) -> Result<Option<Keys>, SecretError> {
-        let keys = Keys::make(&self.trust_domain, (self.clock)()).map_err(SecretError::Make)?;
-        match self.store_new(&keys).await {
-            Ok(()) => {
-                info!(secret = self.at.named(), trust_domain = %self.trust_domain, "made a new root");
-                Ok(Some(keys))
-            }
-            Err(CallError::Exists(_)) => Ok(None),
-            Err(error) => {
-                warn!(secret = self.at.named(), %error, "the Secret of the keys cannot be made; it is tried again");
-                Ok(None)
+    /// The keys of the Secret. An issuer of ours that has ended is renewed first, since nothing can be served by it; one
+    /// of the user's that cannot be used is for the user to mend.
+    async fn found(&self, secret: &Value) -> Result<Found, SecretError> {
+        let keys = match self.read(secret) {
+            Ok(keys) => keys,
+            Err(error) if self.at.issuer.is_some() => return Ok(Found::Waiting(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        let now = (self.clock)();
+        if now < keys.not_after() {
+            return Ok(Found::Keys(keys));
+        }
+        let Some(renewed) = keys.renewed(now).map_err(|error| self.unusable(error))? else {
+            return Ok(Found::Keys(keys));
+        };
+        Ok(match self.store_renewed(secret, &renewed).await {
+            Ok(()) => Found::Keys(renewed),
+            Err(CallError::Conflict(_)) => Found::Soon,
+            Err(error) => Found::Waiting(format!("the issuer has ended and cannot be renewed: {error}")),
+        })
+    }
+
+    /// Makes keys where there never were any. Where the mesh has a trust bundle there were: a replica that runs has them
+    /// still, and puts them back. A second root would part those that trust it from those that do not.
+    async fn missing(&self, cluster: &Cluster, since: Instant) -> Result<Found, SecretError> {
+        if since.elapsed() < PUT_BACK {
+            match timeout(LOOK, trust::is_told(cluster, &self.at.namespace)).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    return Ok(Found::Waiting(format!(
+                        "it is gone, and the mesh has a trust bundle: a replica that runs puts it back; where none does \
+                         within {PUT_BACK:?} a new root is made"
+                    )));
+                }
+                Err(_) => {
+                    let why = "the API server does not tell whether there is a trust bundle";
+                    return Ok(Found::Waiting(why.to_owned()));
+                }
             }
         }
+        self.create().await
+    }
+
+    /// Makes keys and their Secret.
+    async fn create(&self) -> Result<Found, SecretError> {
+        let keys = Keys::make(&self.trust_domain, (self.clock)()).map_err(SecretError::Make)?;
+        Ok(match self.store_new(&keys).await {
+            Ok(()) => {
+                info!(secret = self.at.named(), trust_domain = %self.trust_domain, "made a new root");
+                Found::Keys(keys)
+            }
+            Err(CallError::Exists(_)) => Found::Soon,
+            Err(error) => Found::Waiting(format!("it cannot be made: {error}")),
+        })
     }
 
     async fn store_new(&self, keys: &Keys) -> Result<(), CallError> {
@@ -110,14 +172,16 @@ impl SecretKeys {
 
     /// Issues with whatever the Secret holds for as long as it runs, and renews an issuer of ours while this process
     /// holds the Lease. The owner drops it.
-    pub async fn keep(mut self, authority: Arc<Authority>, turn: watch::Receiver<Turn>) {
+    pub async fn keep(mut self, authority: Arc<Authority>, mut turn: watch::Receiver<Turn>) {
         loop {
+            if self.at.issuer.is_none() {
+                let is_mine = turn.borrow_and_update().is_mine();
+                self.tend(&authority, is_mine).await;
+            }
             tokio::select! {
                 held = self.followed.changed() => self.take(&held, &authority),
+                Ok(()) = turn.changed() => {}
                 () = sleep(LOOK_AT_ISSUER) => {}
-            }
-            if self.at.issuer.is_none() && turn.borrow().is_mine() {
-                self.tend(&authority).await;
             }
         }
     }
@@ -142,12 +206,14 @@ impl SecretKeys {
         }
     }
 
-    /// Puts back what is gone, so that no second root is ever made, and renews what is due.
-    async fn tend(&self, authority: &Authority) {
+    /// Puts back what is gone, so that no second root is ever made: any replica does, for the holder may just have
+    /// started, and wait for it. The holder of the Lease renews what is due.
+    async fn tend(&self, authority: &Authority, is_holder: bool) {
         let Some(held) = self.followed.now() else { return };
         let keys = authority.keys();
         let done = match self.secret(&held) {
             None => self.store_new(&keys).await.map(|()| info!(secret = self.at.named(), "put the keys back")),
+            Some(_) if !is_holder => Ok(()),
             Some(secret) => match keys.renewed((self.clock)()) {
                 Ok(None) => Ok(()),
                 Ok(Some(renewed)) => self.store_renewed(secret, &renewed).await,

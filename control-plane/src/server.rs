@@ -82,10 +82,16 @@ impl ControlPlane {
         register(&measured, &shared, &source, replica.as_ref());
         let pages = Pages::serve(admin, probes, readiness, measured.clone(), &shared)?;
 
-        let Some(first) = unless_ended(&mut signals, source.first()).await else { return Ok(()) };
+        let Some(first) = unless_ended(&mut signals, source.first()).await else {
+            release(replica).await;
+            return Ok(());
+        };
         let trust_domain = trust_domain(&first);
         let place = place(&settings.mode, &source, replica.as_ref());
-        let Some(opened) = unless_ended(&mut signals, place.open(&trust_domain, &clock)).await else { return Ok(()) };
+        let Some(opened) = unless_ended(&mut signals, place.open(&trust_domain, &clock)).await else {
+            release(replica).await;
+            return Ok(());
+        };
         let (kept, keys) = opened?;
         keyed.open();
         let authority = Arc::new(Authority::new(keys).with_lifetime(settings.leaf_lifetime));
@@ -113,12 +119,7 @@ impl ControlPlane {
 
         let signal = signals.next().await;
         info!(signal, "draining");
-        let release = async move {
-            if let Some(replica) = replica {
-                replica.end().await;
-            }
-        };
-        tokio::join!(drain.finish(DRAIN_LIMIT, signals.next()), tokio::time::timeout(RELEASE_LIMIT, release)).0;
+        tokio::join!(drain.finish(DRAIN_LIMIT, signals.next()), release(replica)).0;
         pages.end().await;
         match serving.await {
             Ok(outcome) => Ok(outcome?),
@@ -173,6 +174,14 @@ async fn unless_ended<T>(signals: &mut Signals, waited: impl Future<Output = T>)
             info!(signal, "ended before it served");
             None
         }
+    }
+}
+
+/// Lets go of the Lease, so that another replica follows at once.
+async fn release(replica: Option<Replica>) {
+    if let Some(replica) = replica {
+        // What was not released ends by its time.
+        let _ = tokio::time::timeout(RELEASE_LIMIT, replica.end()).await;
     }
 }
 

@@ -74,8 +74,12 @@ impl TrustBundles {
     pub async fn keep(mut self) {
         let mut moves = self.current.moves();
         loop {
-            if self.turn.borrow().is_mine() {
+            let is_mine = self.turn.borrow_and_update().is_mine();
+            if is_mine {
                 self.write().await;
+            } else {
+                // Only who writes tries again.
+                self.refused.clear();
             }
             let retry = self.refused.values().min().copied();
             tokio::select! {
@@ -114,6 +118,12 @@ impl TrustBundles {
             }
         }
     }
+}
+
+/// Whether a namespace has a trust bundle. Waits for as long as the API server does not tell.
+pub async fn is_told(cluster: &Cluster, namespace: &str) -> bool {
+    let held = cluster.follow(Scope::config_maps_named(CONFIG_MAP)).changed().await;
+    held.contains_key(&(namespace.into(), CONFIG_MAP.into()))
 }
 
 /// The namespaces that are in the mesh: by their label, or by a Pod with a sidecar.
