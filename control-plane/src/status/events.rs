@@ -3,15 +3,19 @@
 use byrnie_source::{ObjectPath, moment};
 use serde_json::{Value, json};
 
-use super::document::{CONTROLLER, Turned};
+use super::{
+    desired::{Condition, Holds},
+    document::{CONTROLLER, Turned},
+};
 
 /// `note` takes 1 KiB.
 const LONGEST_NOTE: usize = 1000;
 
-/// What is worth an Event: a condition that turned bad, and one that was bad and is no more.
-pub fn worth(turned: &[Turned]) -> Option<&Turned> {
-    let is_worth =
-        |turned: &&Turned| turned.condition.is_bad() || (turned.was_bad && turned.condition.kind == "Programmed");
+/// What is worth an Event: a condition that turned bad, and that an object is in force everywhere which was not; `was_bad`:
+/// an Event told so, whatever it went through since.
+pub fn worth(turned: &[Turned], was_bad: bool) -> Option<&Turned> {
+    let is_good = |condition: &Condition| condition.kind == "Programmed" && condition.status == Holds::True;
+    let is_worth = |turned: &&Turned| turned.condition.is_bad() || (was_bad && is_good(&turned.condition));
     // What is not accepted is not programmed either; the cause comes first, and is enough.
     turned.iter().find(is_worth)
 }
@@ -49,30 +53,29 @@ pub fn event(object: &Value, turned: &Turned, pod: &str, nonce: u64) -> (ObjectP
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::desired::{Condition, Holds},
-        *,
-    };
+    use super::*;
 
-    fn turned(kind: &'static str, status: Holds, was_bad: bool) -> Turned {
+    fn turned(kind: &'static str, status: Holds) -> Turned {
         let condition = Condition { kind, status, reason: "Because", message: "why".to_owned() };
-        Turned { condition, was_bad }
+        Turned { condition, was_bad: false }
     }
 
     #[test]
     fn what_goes_wrong_is_told_once_and_that_it_is_right_again() {
-        let wrong = [turned("Accepted", Holds::False, false), turned("Programmed", Holds::False, false)];
-        assert_eq!(worth(&wrong).map(|turned| turned.condition.kind), Some("Accepted"));
-        assert!(worth(&[turned("Programmed", Holds::True, true)]).is_some());
-        let usual = [turned("Accepted", Holds::True, false), turned("Programmed", Holds::Unknown, false)];
-        assert_eq!(worth(&usual), None);
-        assert_eq!(worth(&[turned("PartiallyInvalid", Holds::True, false)]).map(|t| t.condition.is_bad()), Some(true));
+        let wrong = [turned("Accepted", Holds::False), turned("Programmed", Holds::False)];
+        assert_eq!(worth(&wrong, true).map(|turned| turned.condition.kind), Some("Accepted"));
+        let usual = [turned("Accepted", Holds::True), turned("Programmed", Holds::Unknown)];
+        assert_eq!((worth(&usual, false), worth(&usual, true)), (None, None), "it is not right yet");
+        let right = [turned("Programmed", Holds::True)];
+        assert_eq!((worth(&right, false), worth(&right, true)), (None, Some(&right[0])));
+        let partial = [turned("PartiallyInvalid", Holds::True)];
+        assert_eq!(worth(&partial, false).map(|turned| turned.condition.is_bad()), Some(true));
     }
 
     #[test]
     fn an_event_names_the_object_and_lies_where_kubectl_looks() {
         let object = json!({"apiVersion": "v1", "kind": "MeshConfig", "metadata": {"name": "default", "uid": "u"}});
-        let (path, event) = event(&object, &turned("Accepted", Holds::False, false), "pod-1", 7);
+        let (path, event) = event(&object, &turned("Accepted", Holds::False), "pod-1", 7);
         assert_eq!(path.to_string(), "events/default/default.0000000000000007");
         assert_eq!((&event["type"], &event["note"]), (&json!("Warning"), &json!("Accepted: why")));
         assert_eq!(event["regarding"]["uid"], "u");

@@ -64,8 +64,16 @@ struct Pen {
     /// Who we are, for Events.
     pod: Arc<str>,
     figures: Arc<Figures>,
-    /// The objects of which a failure was told.
-    troubled: Arc<Mutex<BTreeSet<ObjectRef>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What was told, so that it is told once, and that it is over.
+#[derive(Debug, Default)]
+struct Known {
+    /// The objects whose status could not be written.
+    troubled: BTreeSet<ObjectRef>,
+    /// Those that were not in force, and are not yet everywhere.
+    bad: BTreeSet<ObjectRef>,
 }
 
 /// What all objects are to say, as it was found out last.
@@ -90,7 +98,7 @@ impl StatusWriter {
         pod: Arc<str>,
         figures: Arc<Figures>,
     ) -> Self {
-        let pen = Pen { calls, turn: turn.clone(), pod, figures, troubled: Arc::default() };
+        let pen = Pen { calls, turn: turn.clone(), pod, figures, known: Arc::default() };
         Self { current, turn, pen }
     }
 
@@ -179,14 +187,14 @@ impl Pen {
     async fn write(self, object: ObjectRef, desired: Desired) -> (ObjectRef, Outcome) {
         let outcome = match self.try_write(&object, &desired).await {
             Ok(outcome) => {
-                self.troubled().remove(&object);
+                self.known().troubled.remove(&object);
                 outcome
             }
             Err(CallError::Missing(_)) => Outcome::Nothing,
             Err(CallError::Conflict(_)) => Outcome::Overtaken,
             Err(error) => {
                 self.figures.failed.fetch_add(1, Relaxed);
-                if self.troubled().insert(object.clone()) {
+                if self.known().troubled.insert(object.clone()) {
                     warn!(%object, %error, "the status was not written; it is tried again");
                 }
                 Outcome::Failed
@@ -207,23 +215,64 @@ impl Pen {
                 self.calls.apply_status(&path, MANAGER, &document).await?;
                 self.figures.written.fetch_add(1, Relaxed);
                 debug!(%object, "wrote the status");
-                self.tell(&there, &turned).await;
+                self.tell(object, &there, &turned).await;
                 Ok(Outcome::Written)
             }
         }
     }
 
     /// An Event that cannot be made is no reason to write the status again.
-    async fn tell(&self, object: &Value, turned: &[Turned]) {
-        let Some(turned) = events::worth(turned) else { return };
+    async fn tell(&self, object: &ObjectRef, there: &Value, turned: &[Turned]) {
+        let was_bad = self.known().turn(object, turned);
+        let Some(turned) = events::worth(turned, was_bad) else { return };
         let nonce = random();
-        let (path, event) = events::event(object, turned, &self.pod, nonce);
+        let (path, event) = events::event(there, turned, &self.pod, nonce);
         if let Err(error) = self.calls.create(&path, &event).await {
             debug!(%error, event = %path, "an Event was not made");
         }
     }
 
-    fn troubled(&self) -> MutexGuard<'_, BTreeSet<ObjectRef>> {
-        self.troubled.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Notes how `Programmed` turned; whether the object was not in force before, through whatever it went since.
+    fn turn(&mut self, object: &ObjectRef, turned: &[Turned]) -> bool {
+        let Some(programmed) = turned.iter().find(|turned| turned.condition.kind == "Programmed") else { return false };
+        let was_bad = self.bad.remove(object) || programmed.was_bad;
+        if programmed.condition.is_bad() || (was_bad && programmed.condition.status != Holds::True) {
+            self.bad.insert(object.clone());
+        }
+        was_bad
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use byrnie_model::ObjectKind;
+
+    use super::*;
+
+    #[test]
+    fn what_was_bad_is_remembered_until_it_is_in_force_everywhere() {
+        let object = ObjectRef { kind: ObjectKind::HTTPRoute, namespace: "shop".into(), name: "cart".into() };
+        let mut known = Known::default();
+        let mut turn = |status, was_bad| {
+            let condition = Condition { kind: "Programmed", status, reason: "Because", message: String::new() };
+            known.turn(&object, &[Turned { condition, was_bad }])
+        };
+        let turns = [
+            (Holds::Unknown, false),
+            (Holds::True, false),
+            (Holds::False, false),
+            (Holds::Unknown, true),
+            (Holds::True, false),
+            (Holds::True, false),
+        ];
+        let was_bad = turns.map(|(status, was_bad)| turn(status, was_bad));
+        assert_eq!(was_bad, [false, false, false, true, true, false]);
+        assert!(known.bad.is_empty());
     }
 }
