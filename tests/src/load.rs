@@ -49,6 +49,11 @@ impl Load {
         until("the load is answered", async || Ok(self.shared.served.load(Ordering::Relaxed) >= goal)).await
     }
 
+    /// How many requests were answered so far, or failed.
+    pub fn answered(&self) -> usize {
+        self.shared.served.load(Ordering::Relaxed)
+    }
+
     /// Waits until an answer has this body, and that many more after it.
     pub async fn answered_by(&self, body: &str) -> Result<()> {
         until(&format!("{body} answers"), async || Ok(*self.shared.last.lock().expect("no holder panics") == body))

@@ -122,6 +122,13 @@ impl Replica {
         serde_json::from_str(&answer.body).with_context(|| format!("{path}: {} {}", answer.status, answer.body))
     }
 
+    /// The value of a counter or gauge without labels.
+    pub async fn metric(&self, name: &str) -> Result<u64> {
+        let answer = http::get(self.probes, "localhost", "/metrics").await?;
+        let value = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        Ok(value.with_context(|| format!("no metric {name}:\n{}", answer.body))?.trim().parse()?)
+    }
+
     /// Waits until a condition holds; the log is told where it never does.
     pub async fn until(&self, what: &str, mut look: impl AsyncFnMut(&Self) -> Result<bool>) -> Result<()> {
         let held = until(&format!("{}: {what}", self.name), async || look(self).await).await;

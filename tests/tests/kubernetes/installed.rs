@@ -1,47 +1,71 @@
 //! Replicas of an installed control plane, under the rights that the chart gives them.
 
-use anyhow::{Context, Result};
+mod caller;
+mod identity;
+mod issuer;
+mod lease;
+mod outage;
+mod policies;
+mod routes;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
 use byrnie_tests::{
-    app::{App, reply},
-    http,
-    kubernetes::{ApiServer, gateway_crds},
-    objects::{Pod, http_route, service},
+    kubernetes::{ApiServer, Audited, gateway_crds},
+    objects::Pod,
     replica::Replica,
     sidecar::Sidecar,
     wait::until,
 };
 use serde_json::Value;
 
+use self::caller::{Caller, Signed};
 use super::source::{run, runs};
 
 const SYSTEM: &str = "byrnie-system";
+const CONTROL_PLANE: &str = "byrnie-control-plane";
 /// What workloads' tokens are for.
 const AUDIENCE: &str = "byrnie.io/ca";
+const ROUTES: &str = "httproutes.gateway.networking.k8s.io/status";
 
 /// Replicas over an API server of their own, and a namespace in the mesh.
-pub struct Stage {
-    pub server: ApiServer,
-    pub replicas: Vec<Replica>,
-    pub namespace: String,
-    pub folder: tempfile::TempDir,
+struct Stage {
+    server: ApiServer,
+    replicas: Vec<Replica>,
+    namespace: String,
+    kubeconfig: PathBuf,
+    folder: tempfile::TempDir,
 }
 
 impl Stage {
-    /// Starts an API server with the chart's objects, and `count` replicas at the same time.
-    pub async fn start(count: usize) -> Result<Self> {
-        let server = ApiServer::start().await?;
-        server.apply_crds(&gateway_crds()?).await?;
-        let kubeconfig = server.install(SYSTEM).await?;
-        let namespace = server.namespace("shop").await?;
-        server.kubectl(&["label", "namespace", &namespace, "byrnie.io/inject=enabled"]).await?;
-        let start = |number| Replica::start(kubeconfig.clone(), SYSTEM, &format!("replica-{number}"), &[]);
-        let replicas = (1..=count).map(start).collect::<Result<Vec<_>>>()?;
-        let stage = Self { server, replicas, namespace, folder: tempfile::tempdir()? };
-        stage.tell_peers().await?;
+    /// Starts an API server with the chart's objects, and two replicas at the same time.
+    async fn start() -> Result<Self> {
+        let mut stage = Self::prepare(&[]).await?;
+        stage.launch(2, &[]).await?;
         for replica in &stage.replicas {
             replica.ready().await?;
         }
         Ok(stage)
+    }
+
+    /// Starts an API server with the objects of the chart that has these options.
+    async fn prepare(options: &[&str]) -> Result<Self> {
+        let server = ApiServer::start().await?;
+        server.apply_crds(&gateway_crds()?).await?;
+        let kubeconfig = server.install_with(SYSTEM, options).await?;
+        let namespace = server.namespace("shop").await?;
+        server.kubectl(&["label", "namespace", &namespace, "byrnie.io/inject=enabled"]).await?;
+        Ok(Self { server, replicas: Vec::new(), namespace, kubeconfig, folder: tempfile::tempdir()? })
+    }
+
+    /// Starts so many replicas at the same time, and does not wait for them.
+    async fn launch(&mut self, count: usize, arguments: &[&str]) -> Result<()> {
+        for number in 1..=count {
+            let name = format!("replica-{number}");
+            self.replicas.push(Replica::start(self.kubeconfig.clone(), SYSTEM, &name, arguments)?);
+        }
+        self.tell_peers().await
     }
 
     /// Makes the Pods of the replicas, by which they find each other, and says what their kubelets would.
@@ -54,9 +78,9 @@ kind: Pod
 metadata:
   name: {name}
   namespace: {SYSTEM}
-  labels: {{app.kubernetes.io/name: byrnie-control-plane, app.kubernetes.io/instance: byrnie}}
+  labels: {{app.kubernetes.io/name: {CONTROL_PLANE}, app.kubernetes.io/instance: byrnie}}
 spec:
-  serviceAccountName: byrnie-control-plane
+  serviceAccountName: {CONTROL_PLANE}
   containers: [{{name: control-plane, image: none, ports: [{{name: grpc-xds, containerPort: 15012}}]}}]
 "
             );
@@ -67,79 +91,157 @@ spec:
     }
 
     /// The trust bundle of a namespace.
-    pub async fn roots(&self, namespace: &str) -> Result<Option<String>> {
-        let asked =
-            ["get", "configmap", "byrnie-trust", "--namespace", namespace, "--ignore-not-found", "--output", "json"];
-        let text = self.server.kubectl(&asked).await?;
-        if text.trim().is_empty() {
-            return Ok(None);
-        }
-        let found: Value = serde_json::from_str(&text)?;
+    async fn roots(&self, namespace: &str) -> Result<Option<String>> {
+        let found = self.find("configmap", "byrnie-trust", namespace).await?;
         Ok(found["data"]["root.crt"].as_str().map(str::to_owned))
     }
 
-    /// Runs a Pod with a micro-proxy that is served by a replica.
-    pub async fn sidecar(&self, pod: &Pod, account: &str, replica: &Replica) -> Result<Sidecar> {
+    /// Waits until a namespace has this trust bundle.
+    async fn until_roots(&self, namespace: &str, roots: &str) -> Result<()> {
+        let what = format!("the trust bundle is in {namespace}");
+        let held = until(&what, async || Ok(self.roots(namespace).await?.as_deref() == Some(roots))).await;
+        held.with_context(|| self.logs())
+    }
+
+    /// Waits until the namespace in the mesh has a trust bundle, and returns it.
+    async fn any_roots(&self) -> Result<String> {
+        until("the roots are in the namespace", async || Ok(self.roots(&self.namespace).await?.is_some())).await?;
+        self.roots(&self.namespace).await?.context("they are there")
+    }
+
+    /// Runs a Pod as a ServiceAccount, and returns a token that is bound to it.
+    async fn workload(&self, pod: &Pod, account: &str) -> Result<String> {
         let namespace = &self.namespace;
         let made =
             format!("apiVersion: v1\nkind: ServiceAccount\nmetadata: {{name: {account}, namespace: {namespace}}}\n");
         self.server.apply(&made).await?;
-        run(&self.server, &self.namespace, pod).await?;
+        run(&self.server, namespace, pod).await?;
         let workload = pod.workload();
         let name = workload.rsplit('/').next().context("a workload has a name")?;
-        let token = self.server.token(&self.namespace, account, AUDIENCE, Some(["Pod", name])).await?;
-        let roots = self.roots(&self.namespace).await?.context("the namespace is in the mesh")?;
-        let mut sidecar = Sidecar::launch_micro_at(replica.xds(), Some(&roots), self.folder.path(), &workload, &token)?;
+        self.server.token(namespace, account, AUDIENCE, Some(["Pod", name])).await
+    }
+
+    /// Runs a Pod with a micro-proxy that is served by a replica.
+    async fn sidecar(&self, pod: &Pod, account: &str, replica: &Replica) -> Result<Sidecar> {
+        let token = self.workload(pod, account).await?;
+        let (roots, folder) = (self.any_roots().await?, self.folder.path());
+        let mut sidecar = Sidecar::launch_micro_at(replica.xds(), Some(&roots), folder, &pod.workload(), &token)?;
         sidecar.until_ready().await?;
         Ok(sidecar)
     }
 
-    /// An object, as JSON.
-    pub async fn object(&self, kind: &str, name: &str) -> Result<Value> {
-        let asked = ["get", kind, name, "--namespace", &self.namespace, "--output", "json"];
-        Ok(serde_json::from_str(&self.server.kubectl(&asked).await?)?)
+    /// A certificate that a replica issues for a token, as soon as it knows the Pod.
+    async fn sign(&self, replica: &Replica, roots: &str, token: &str) -> Result<Signed> {
+        let caller = Caller::connect(replica.xds(), roots, Some(token), None).await?;
+        let mut signed = None;
+        replica
+            .until("a certificate is issued", async |_| {
+                signed = Some(caller.sign().await??);
+                Ok(true)
+            })
+            .await?;
+        signed.context("it is issued")
+    }
+
+    /// An object of the namespace, as JSON.
+    async fn object(&self, kind: &str, name: &str) -> Result<Value> {
+        let found = self.find(kind, name, &self.namespace).await?;
+        ensure!(!found.is_null(), "no {kind} {name}");
+        Ok(found)
+    }
+
+    /// An object, as JSON; null where there is none.
+    async fn find(&self, kind: &str, name: &str, namespace: &str) -> Result<Value> {
+        let asked = ["get", kind, name, "--namespace", namespace, "--ignore-not-found", "--output", "json"];
+        let text = self.server.kubectl(&asked).await?;
+        if text.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Waits until a condition of an object is as `wanted`; see [`condition`].
+    async fn until_condition(&self, object: [&str; 2], kind: &str, wanted: &str) -> Result<Value> {
+        let [of, name] = object;
+        let (what, mut said) = (format!("{of}/{name}: {kind} is {wanted}"), Value::Null);
+        let held = until(&what, async || {
+            said = self.object(of, name).await?;
+            Ok(condition(&said, kind).starts_with(wanted))
+        })
+        .await;
+        held.with_context(|| format!("{}\n{}", said["status"], self.logs()))?;
+        Ok(said)
+    }
+
+    /// What the control plane has asked of the API server so far, but for what the Lease needs.
+    fn asked(&self) -> Result<Vec<Audited>> {
+        let asked = self.server.requests_of(SYSTEM, CONTROL_PLANE)?;
+        Ok(asked.into_iter().filter(|asked| !asked.resource.starts_with("leases.")).collect())
+    }
+
+    /// How often it has written the status of a kind; of all objects, or of one.
+    fn writes(&self, resource: &str, name: &str) -> Result<usize> {
+        let is_it = |asked: &&Audited| {
+            asked.verb == "patch" && asked.resource == resource && (name.is_empty() || asked.name == name)
+        };
+        Ok(self.asked()?.iter().filter(is_it).count())
+    }
+
+    /// The index of the replica that holds the Lease, by its own word. An error where none does, or several.
+    async fn holder(&self) -> Result<usize> {
+        let mut holders = Vec::new();
+        for (index, replica) in self.replicas.iter().enumerate() {
+            // One that was killed answers nothing.
+            if replica.metric("byrnie_lease_held").await.is_ok_and(|held| held == 1) {
+                holders.push(index);
+            }
+        }
+        match holders[..] {
+            [holder] => Ok(holder),
+            _ => anyhow::bail!("{holders:?} hold the Lease"),
+        }
+    }
+
+    /// Waits until one replica holds the Lease.
+    async fn until_held(&self) -> Result<usize> {
+        until("one replica holds the Lease", async || {
+            self.holder().await?;
+            Ok(true)
+        })
+        .await?;
+        self.holder().await
+    }
+
+    /// How often the replicas have said this in their logs.
+    fn said(&self, words: &str) -> usize {
+        self.replicas.iter().map(|replica| replica.log().matches(words).count()).sum()
+    }
+
+    fn logs(&self) -> String {
+        self.replicas.iter().map(|replica| format!("log of {}:\n{}", replica.name(), replica.log())).collect()
+    }
+
+    /// The chart grants all that was asked for.
+    fn finish(self) -> Result<()> {
+        let asked = self.server.requests_of(SYSTEM, CONTROL_PLANE)?;
+        let refused: Vec<_> = asked.iter().filter(|asked| asked.code == 403).collect();
+        ensure!(refused.is_empty(), "{refused:#?}");
+        Ok(())
     }
 }
 
-/// `True Programmed 2/2 proxies` of a condition.
-pub fn condition(conditions: &Value, kind: &str) -> String {
-    let found = conditions.as_array().into_iter().flatten().find(|condition| condition["type"] == kind);
-    let text = |field: &str| found.and_then(|found| found[field].as_str()).unwrap_or_default();
+/// `True Programmed 2/2 proxies` of a condition, of the first parent that is ours or of the object itself.
+fn condition(object: &Value, kind: &str) -> String {
+    let field = |field: &str| conditions(object, kind).map(|found| found[field].as_str().unwrap_or_default());
+    let text = |name| field(name).unwrap_or_default();
     format!("{} {} {}", text("status"), text("reason"), text("message"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_start_together_share_one_root_and_tell_how_all_their_proxies_are() -> Result<()> {
-    let stage = Stage::start(2).await?;
-    let Stage { server, namespace, replicas, .. } = &stage;
-    until("the roots are in the namespace", async || Ok(stage.roots(namespace).await?.is_some())).await?;
-    assert_eq!(stage.roots(namespace).await?, stage.roots(SYSTEM).await?);
-    let made: usize = replicas.iter().map(|replica| replica.log().matches("made a new root").count()).sum();
-    assert_eq!(made, 1);
-
-    let cart = Pod::new(namespace, "cart-1", "cart");
-    let app = App::at((cart.ip(), 8080).into(), |_| reply(200, "cart")).await?;
-    server.apply(&service(namespace, "cart", "http", 80, 8080)).await?;
-    run(server, namespace, &cart).await?;
-    let host = format!("cart.{namespace}");
-    let mut sidecars = Vec::new();
-    for (number, replica) in replicas.iter().enumerate() {
-        let name = format!("web-{number}");
-        let web = Pod::new(namespace, &name, "web").calling(&format!("{host}:80"));
-        sidecars.push((stage.sidecar(&web, "web", replica).await?, web));
-    }
-    let rules = "- matches: [{path: {value: /basket}}]\n  backendRefs: [{name: cart, port: 80}]";
-    server.apply(&http_route(namespace, "cart", "{group: '', kind: Service, name: cart}", rules)).await?;
-    until("the route is programmed", async || {
-        let route = stage.object("httproute", "cart").await?;
-        let said = condition(&route["status"]["parents"][0]["conditions"], "Programmed");
-        Ok(said == "True Programmed 2/2 proxies")
-    })
-    .await?;
-    for (_, web) in &sidecars {
-        let answer = http::get(web.upstream(&format!("{host}:80")), &host, "/basket").await?;
-        assert_eq!((answer.status, &*answer.body), (200, "cart"));
-    }
-    drop(app);
-    Ok(())
+/// The condition itself.
+fn conditions<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    let parents = object["status"]["parents"].as_array().into_iter().flatten();
+    let ours =
+        parents.filter(|parent| parent["controllerName"] == "byrnie.io/mesh").map(|parent| &parent["conditions"]);
+    let all = ours.chain([&object["status"]["conditions"]]).filter_map(Value::as_array);
+    all.flatten().find(|condition| condition["type"] == kind)
 }
