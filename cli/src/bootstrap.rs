@@ -136,3 +136,35 @@ fn trust(args: &EnvoyArgs, address: &XdsAddress) -> Result<Option<Source>> {
     let roots = fs::read_to_string(&path).with_context(|| format!("cannot read the roots in {}", path.display()))?;
     Ok(Some(Source::Inline(roots)))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: EnvoyArgs,
+    }
+
+    fn made(options: &[&str]) -> Result<Bootstrap> {
+        let given = ["envoy", "--workload", "shop/web-1", "--token-file", "/token"];
+        envoy(&Command::try_parse_from(given.iter().chain(options))?.args)
+    }
+
+    #[test]
+    fn with_a_token_in_a_file_the_control_plane_is_the_installed_one_and_is_proven() {
+        let bootstrap = made(&["--roots-file", "/root.crt"]).unwrap();
+        assert_eq!(bootstrap.xds.to_string(), IN_A_CLUSTER);
+        assert_eq!(bootstrap.trust, Some(Source::File("/root.crt".to_owned())));
+        assert_eq!(bootstrap.token, Some(Source::File("/token".to_owned())));
+        let unproven = made(&[]).unwrap_err().to_string();
+        assert!(unproven.contains(IN_A_CLUSTER) && unproven.contains("--roots-file"), "{unproven}");
+        assert_eq!(made(&["--xds-address", LOCAL]).unwrap().trust, None);
+        for other in [["--state", "/state"], ["--token-ttl", "1h"]] {
+            assert!(made(&other).is_err(), "{other:?} makes a token");
+        }
+    }
+}
