@@ -1,0 +1,154 @@
+//! Puts the rules in force and takes them away: which kind of iptables, which families, and in which order.
+
+use std::{fs, io};
+
+use crate::{
+    arguments::{BackendChoice, Ipv6},
+    backend::{Backend, BackendError},
+    netlink::{LOOPBACK, Netlink},
+    present::Present,
+    render::{removal, restore},
+    rules::{Family, Rules},
+    settings::Settings,
+};
+
+/// What was put in force.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// In which tables.
+    pub backend: Backend,
+    /// For which addresses.
+    pub families: Vec<Family>,
+}
+
+/// Why nothing, or not all, was put in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// No kind of iptables can be used.
+    #[error("neither kind of iptables works here: {0}")]
+    Neither(String),
+    /// The chosen kind says no.
+    #[error("{family} cannot be redirected: {source}{}", if *family == Family::V6 { "; --ipv6 off leaves IPv6 out" } else { "" })]
+    Refused {
+        /// Of the addresses.
+        family: Family,
+        /// What it said.
+        source: BackendError,
+    },
+    /// Without the address, the proxy cannot call the application.
+    #[error("the address {} cannot be added to lo: {source}; it needs the capability NET_ADMIN", Family::V6.inbound_source())]
+    Address {
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// The families that this network namespace has.
+pub fn families(ipv6: Ipv6) -> Vec<Family> {
+    // One line an address; none where IPv6 is switched off, no file where the kernel has none.
+    let has_ipv6 =
+        fs::read_to_string("/proc/thread-self/net/if_inet6").is_ok_and(|addresses| !addresses.trim().is_empty());
+    match ipv6 {
+        Ipv6::Auto if has_ipv6 => Family::ALL.to_vec(),
+        Ipv6::Auto | Ipv6::Off => vec![Family::V4],
+    }
+}
+
+/// Puts the rules in force, in place of any of ours that were there, in either kind of iptables.
+pub fn apply(settings: &Settings, choice: BackendChoice, families: &[Family]) -> Result<Applied, ApplyError> {
+    let seen = Seen::look();
+    let mut backend = seen.choose(choice)?;
+    if let Err(error) = seen.replace(backend, settings, families) {
+        // Where nothing says which kind the node uses, it is the one that works.
+        if choice != BackendChoice::Auto || seen.lines(backend) > 0 {
+            return Err(error);
+        }
+        Seen::look().remove(backend, &Family::ALL)?;
+        backend = backend.other();
+        seen.replace(backend, settings, families).map_err(|_| error)?;
+    }
+    let others: Vec<_> = Family::ALL.into_iter().filter(|family| !families.contains(family)).collect();
+    seen.remove(backend, &others)?;
+    seen.remove(backend.other(), &Family::ALL)?;
+    if families.contains(&Family::V6) {
+        let added = Netlink::open().and_then(|netlink| netlink.add_address(LOOPBACK, Family::V6.inbound_source(), 128));
+        match added {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => return Err(ApplyError::Address { source }),
+            _ => {}
+        }
+    }
+    Ok(Applied { backend, families: families.to_vec() })
+}
+
+/// Takes away all that is ours, in both kinds of iptables. `true`: there was something.
+pub fn clean() -> Result<bool, ApplyError> {
+    let seen = Seen::look();
+    seen.choose(BackendChoice::Auto)?;
+    let mut found = false;
+    for backend in Backend::ALL {
+        found |= seen.remove(backend, &Family::ALL)?;
+    }
+    let removed =
+        Netlink::open().and_then(|netlink| netlink.delete_address(LOOPBACK, Family::V6.inbound_source(), 128));
+    Ok(found | removed.is_ok())
+}
+
+/// What the programs see, or why they see nothing.
+struct Seen(Vec<(Backend, Family, Result<Present, BackendError>)>);
+
+impl Seen {
+    fn look() -> Self {
+        let pairs = Backend::ALL.into_iter().flat_map(|backend| Family::ALL.map(|family| (backend, family)));
+        Self(pairs.map(|(backend, family)| (backend, family, backend.save(family))).collect())
+    }
+
+    fn of(&self, backend: Backend) -> impl Iterator<Item = (Family, &Present)> {
+        self.0.iter().filter(move |one| one.0 == backend).filter_map(|one| Some((one.1, one.2.as_ref().ok()?)))
+    }
+
+    fn lines(&self, backend: Backend) -> usize {
+        self.of(backend).map(|(_, present)| present.lines).sum()
+    }
+
+    /// The kind that has rules of ours, then the one with more of others', then nft, if it works.
+    fn choose(&self, choice: BackendChoice) -> Result<Backend, ApplyError> {
+        let [nft, legacy] = Backend::ALL.map(|backend| {
+            let ours = self.of(backend).any(|(_, present)| present.is_ours());
+            (ours, self.lines(backend))
+        });
+        match choice {
+            BackendChoice::Nft => Ok(Backend::Nft),
+            BackendChoice::Legacy => Ok(Backend::Legacy),
+            BackendChoice::Auto if legacy > nft => Ok(Backend::Legacy),
+            BackendChoice::Auto => {
+                let works = |backend: &Backend| self.of(*backend).any(|(family, _)| family == Family::V4);
+                Backend::ALL.into_iter().find(works).ok_or_else(|| ApplyError::Neither(self.refusals()))
+            }
+        }
+    }
+
+    fn refusals(&self) -> String {
+        let of_ipv4 = self.0.iter().filter(|one| one.1 == Family::V4);
+        of_ipv4.filter_map(|one| Some(one.2.as_ref().err()?.to_string())).collect::<Vec<_>>().join("; ")
+    }
+
+    fn replace(&self, backend: Backend, settings: &Settings, families: &[Family]) -> Result<(), ApplyError> {
+        for family in families {
+            let nothing = Present::default();
+            let present = self.of(backend).find(|(of, _)| of == family).map_or(&nothing, |(_, present)| present);
+            let text = restore(&Rules::new(settings, *family), present);
+            backend.restore(*family, &text).map_err(|source| ApplyError::Refused { family: *family, source })?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, backend: Backend, families: &[Family]) -> Result<bool, ApplyError> {
+        let mut found = false;
+        let ours = self.of(backend).filter(|(family, present)| families.contains(family) && present.is_ours());
+        for (family, present) in ours {
+            backend.restore(family, &removal(present)).map_err(|source| ApplyError::Refused { family, source })?;
+            found = true;
+        }
+        Ok(found)
+    }
+}
