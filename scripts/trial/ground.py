@@ -42,6 +42,11 @@ class Failure(Exception):
     """What did not hold: one line, and what a command said."""
 
 
+# Each script has read scripts/tools for itself.
+OF_TOOLS = tuple(module.Failure for module in (tools, helm.tools, gateway_api.tools))
+FAILURES = (Failure, images.Failure, *OF_TOOLS, subprocess.SubprocessError, OSError)
+
+
 class Ground:
     """A cluster, with names of this run's own."""
 
@@ -52,14 +57,9 @@ class Ground:
         self.tag = f"trial-{run}"
         self.next = f"{self.tag}-next"
         self.programs = {}
-        own = shutil.which("kubectl")
-        provided = kubernetes.PROGRAMS["kubectl"]
-        self.kubectl_program = provided.folder / provided.program if provided.fetched() else own
-        if not self.kubectl_program:
-            raise Failure("there is no kubectl; run: python3 scripts/kubernetes ensure kubectl")
-        self.helm_program = None
-        if options.helm != "none":
-            self.helm_program = tools.found(helm.PROGRAMS[f"helm-{options.helm}"])
+        own, pinned = shutil.which("kubectl"), kubernetes.PROGRAMS["kubectl"]
+        self.kubectl_program = own if own and not pinned.fetched() else ensured(pinned)
+        self.helm_program = None if options.helm == "none" else ensured(helm.PROGRAMS[f"helm-{options.helm}"])
 
     def image(self, name, tag=None):
         return f"{self.options.registry}/{name}:{tag or self.tag}"
@@ -120,7 +120,7 @@ class Ground:
                 chosen = profile if self.options.profile == "release" else self.options.profile
                 program = images.build(name, chosen, package)
             self.programs[name] = program
-        self.programs["envoy"] = tools.found(tools.TOOLS["envoy"])
+        self.programs["envoy"] = ensured(tools.TOOLS["envoy"])
 
     def bring(self):
         """Makes the images and brings them to the nodes; the control plane's under a second tag too."""
@@ -137,6 +137,12 @@ class Ground:
         image, needed = images.Image(name, user), images.libraries(program)
         file.write_bytes(images.archive(image, self.image(name, tag), program.read_bytes(), needed))
         return file
+
+
+def ensured(tool):
+    """Where a tool is, which is fetched if it is not there."""
+    tools.ensure(tool)
+    return tools.found(tool)
 
 
 def flag(name, value):

@@ -8,7 +8,8 @@ from trial.objects import CONTROL_PLANE, SYSTEM
 DEPLOYMENT = f"deployment/{CONTROL_PLANE}"
 LABEL = f"app.kubernetes.io/name={CONTROL_PLANE}"
 DEFINITIONS = [f"{kind}.mesh.byrnie.io" for kind in ("trafficpolicies", "peerpolicies", "meshconfigs")]
-ROUTES = [f"{kind}.gateway.networking.k8s.io" for kind in ("httproutes", "grpcroutes")]
+GATEWAY_API = ".gateway.networking.k8s.io"
+ROUTE = f"httproutes{GATEWAY_API}"
 
 
 class Installation:
@@ -16,12 +17,14 @@ class Installation:
 
     def __init__(self, ground):
         self.ground = ground
+        self.folder = gateway_api.MODULES["crds"].folder / "config/crd/standard"
         self.brought_routes = False
         self.is_there = False
 
     def alone(self):
         """Refuses a cluster in which somebody has a Byrnie."""
-        for kind, name in (("namespace", SYSTEM), ("clusterrole", CONTROL_PLANE), ("crd", DEFINITIONS[0])):
+        places = [("namespace", SYSTEM), ("clusterrole", CONTROL_PLANE), *(("crd", name) for name in DEFINITIONS)]
+        for kind, name in places:
             if self.ground.kubectl("get", kind, name, "--ignore-not-found", "-o", "name"):
                 raise Failure(f"{kind} {name} is there: this cluster has a Byrnie already, which is left alone")
         version = json.loads(self.ground.api("/version"))
@@ -33,15 +36,16 @@ class Installation:
         return f"tags {self.ground.tag} and {self.ground.next}"
 
     def definitions(self):
-        """Those of Gateway API, where they are missing."""
-        if self.ground.kubectl("get", "crd", *ROUTES, "--ignore-not-found", "-o", "name").count("\n") == len(ROUTES):
+        """Those of Gateway API, where none of them is there."""
+        known = self.gateway_kinds()
+        if known:
+            if ROUTE not in known:
+                raise Failure(f"this cluster has definitions of Gateway API, which are left alone, but no {ROUTE}")
             return "Gateway API was there"
         self.brought_routes = True
-        folder = gateway_api.MODULES["crds"].folder / "config/crd/standard"
-        if not folder.exists():
-            raise Failure("there are no definitions of Gateway API; run: python3 scripts/gateway-api ensure")
-        self.ground.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(folder))
-        self.ground.kubectl("wait", "--for=condition=Established", "crd", *ROUTES, "--timeout=30s")
+        gateway_api.ensure(gateway_api.MODULES["crds"])
+        self.ground.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(self.folder))
+        self.ground.kubectl("wait", "--for=condition=Established", "crd", ROUTE, "--timeout=30s")
         return f"Gateway API {gateway_api.VERSION}"
 
     def install(self):
@@ -86,13 +90,20 @@ class Installation:
             self.ground.kubectl("delete", "-f", "-", given=given)
 
     def remove(self):
-        """Everything that the run has made."""
-        quiet = ("--ignore-not-found", "--timeout=120s")
-        self.ground.kubectl("delete", "namespace", self.ground.space, SYSTEM, *quiet, check=False)
-        self.ground.kubectl("delete", "clusterrole,clusterrolebinding", CONTROL_PLANE, *quiet, check=False)
-        crds = [*DEFINITIONS, *(self.gateway_kinds() if self.brought_routes else [])]
-        self.ground.kubectl("delete", "crd", *crds, *quiet, check=False)
+        """Everything that the run has made; tells what could not be removed."""
+        left = []
+        for what in (
+            ("namespace", self.ground.space, SYSTEM),
+            ("clusterrole,clusterrolebinding", CONTROL_PLANE),
+            ("crd", *DEFINITIONS),
+            *([("-f", str(self.folder))] if self.brought_routes else []),
+        ):
+            try:
+                self.ground.kubectl("delete", *what, "--ignore-not-found", "--timeout=120s")
+            except Failure as failure:
+                left.append(str(failure))
+        return "; ".join(left)
 
     def gateway_kinds(self):
-        said = self.ground.kubectl("get", "crd", "-o", "name", check=False)
-        return [line.split("/")[1] for line in said.splitlines() if line.endswith(".gateway.networking.k8s.io")]
+        said = self.ground.kubectl("get", "crd", "-o", "name")
+        return [line.split("/")[1] for line in said.splitlines() if line.endswith(GATEWAY_API)]
