@@ -118,7 +118,7 @@ impl Pipeline {
                     object: mesh.origin.as_ref().map(|origin| origin.object.clone()),
                     field: Some("spec.trustDomain".to_owned()),
                     message: format!(
-                        "{:?} is not in force: the CA of this process speaks for {:?}; restart with a state directory of the new domain",
+                        "{:?} is not in force: the keys of the mesh are of {:?}, and another trust domain needs new ones",
                         mesh.trust_domain.as_str(),
                         self.trust_domain.as_str()
                     ),

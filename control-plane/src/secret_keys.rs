@@ -1,6 +1,7 @@
 //! Keys that are kept in a Secret: made once by replicas that start together, or brought by the user.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -242,13 +243,20 @@ impl SecretKeys {
     fn read(&self, secret: &Value) -> Result<Keys, SecretError> {
         let (data, now) = (secret::data(secret), (self.clock)());
         let read = match self.at.issuer {
-            None => Keys::from_texts(&data, &self.trust_domain, now),
+            None => Keys::from_texts(&data, &self.kept_domain(&data), now),
             Some(_) => {
                 let text = |key: &str| data.get(key).map(Vec::as_slice).unwrap_or_default();
                 Keys::of_issuer(&self.trust_domain, text("tls.crt"), text("tls.key"), text("ca.crt"), now)
             }
         };
         read.map_err(|error| self.unusable(error))
+    }
+
+    /// The trust domain of keys of ours is that of the time when they were made: a MeshConfig that asks for another is told
+    /// so, and is no reason to serve nobody.
+    fn kept_domain(&self, data: &BTreeMap<String, Vec<u8>>) -> TrustDomain {
+        let text = data.get("trust-domain").and_then(|text| str::from_utf8(text).ok());
+        text.and_then(|text| text.trim().parse().ok()).unwrap_or_else(|| self.trust_domain.clone())
     }
 
     fn unusable(&self, error: KeysError) -> SecretError {

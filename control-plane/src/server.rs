@@ -86,13 +86,15 @@ impl ControlPlane {
             release(replica).await;
             return Ok(());
         };
-        let trust_domain = trust_domain(&first);
+        let asked = trust_domain(&first);
         let place = place(&settings.mode, &source, replica.as_ref());
-        let Some(opened) = unless_ended(&mut signals, place.open(&trust_domain, &clock)).await else {
+        let Some(opened) = unless_ended(&mut signals, place.open(&asked, &clock)).await else {
             release(replica).await;
             return Ok(());
         };
         let (kept, keys) = opened?;
+        let trust_domain = keys.trust_domain().clone();
+        let first = speaking_of(first, trust_domain == asked);
         keyed.open();
         let authority = Arc::new(Authority::new(keys).with_lifetime(settings.leaf_lifetime));
         let mut pipeline = Pipeline::new(trust_domain, shared.current.clone(), Arc::clone(&shared.hub));
@@ -249,6 +251,15 @@ fn is_within(path: &Path, folder: &Path) -> bool {
     let standing = std::path::absolute(path).ok();
     let standing = standing.iter().flat_map(|path| path.ancestors()).find_map(|path| path.canonicalize().ok());
     standing.is_some_and(|path| path.starts_with(folder))
+}
+
+/// Where the keys are of another trust domain than the objects ask for, be it by saying nothing, the pipeline is to hold to
+/// the keys, and to tell so.
+fn speaking_of(mut first: Batch, is_same: bool) -> Batch {
+    if !is_same && !first.updates.iter().any(|update| matches!(update, Update::Mesh(_))) {
+        first.updates.push(Update::Mesh(Arc::default()));
+    }
+    first
 }
 
 /// The trust domain that the objects ask for.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use byrnie_tests::{
-    objects::{http_route, peer_policy, service, traffic_policy},
+    objects::{Pod, http_route, peer_policy, service, traffic_policy},
     wait::until,
 };
 
@@ -35,10 +35,12 @@ spec: {policyName: no-status, validationActions: [Deny]}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn policies_are_told_and_nothing_is_written_or_asked_that_need_not_be() -> Result<()> {
-    let stage = Stage::start().await?;
-    let Stage { server, namespace, .. } = &stage;
-    server.apply(&service(namespace, "cart", "http", 80, 8080)).await?;
+    let mut stage = Stage::start().await?;
+    stage.server.apply(&service(&stage.namespace, "cart", "http", 80, 8080)).await?;
+    let web = Pod::new(&stage.namespace, "web-1", "web").calling(&format!("cart.{}:80", stage.namespace));
+    let _web = stage.sidecar(&web, "web", &stage.replicas[0]).await?;
     policies(&stage).await?;
+    mesh(&mut stage).await?;
     edits(&stage).await?;
     denied(&stage).await?;
 
@@ -60,7 +62,7 @@ async fn policies(stage: &Stage) -> Result<()> {
     let Stage { server, namespace, .. } = stage;
     let first = traffic_policy(namespace, "cart", "").replacen("name: cart", "name: first", 1);
     server.apply(&first).await?;
-    stage.until_condition(["trafficpolicy", "first"], "Programmed", "True Programmed 0/0 proxies").await?;
+    stage.until_condition(["trafficpolicy", "first"], "Programmed", "True Programmed 1/1 proxies").await?;
     server.apply(&first.replacen("name: first", "name: second", 1)).await?;
     let told = format!("True Conflicted Service {namespace}/cart already has TrafficPolicy/{namespace}/first");
     let second = stage.until_condition(["trafficpolicy", "second"], "Conflicted", &told).await?;
@@ -70,18 +72,24 @@ async fn policies(stage: &Stage) -> Result<()> {
     ensure!(condition(&second, "Accepted").starts_with("True") && condition(&second, "Conflicted").trim().is_empty());
 
     server.apply(&peer_policy(namespace, "strict", "{mode: Strict}")).await?;
-    let strict = stage.until_condition(["peerpolicy", "strict"], "Programmed", "True Programmed 0/0 proxies").await?;
+    let strict = stage.until_condition(["peerpolicy", "strict"], "Programmed", "True Programmed").await?;
     ensure!(condition(&strict, "Accepted").starts_with("True Accepted governs calls to workloads"), "{strict}");
+    Ok(())
+}
 
+/// Another trust domain than that of the keys is refused, and keeps no replica from starting.
+async fn mesh(stage: &mut Stage) -> Result<()> {
     let mesh = "apiVersion: mesh.byrnie.io/v1alpha1
 kind: MeshConfig
 metadata: {name: default}
 spec: {trustDomain: elsewhere.example}
 ";
-    server.apply(mesh).await?;
+    stage.server.apply(mesh).await?;
     stage.until_condition(["meshconfig", "default"], "Accepted", "False Invalid spec.trustDomain").await?;
-    server.kubectl(&["delete", "meshconfig", "default"]).await?;
-    server.apply(&mesh.replace("elsewhere.example", "cluster.local")).await?;
+    stage.replicas[1].restart()?;
+    stage.replicas[1].ready().await?;
+    stage.server.kubectl(&["delete", "meshconfig", "default"]).await?;
+    stage.server.apply(&mesh.replace("elsewhere.example", "cluster.local")).await?;
     stage.until_condition(["meshconfig", "default"], "Programmed", "True Programmed").await?;
     Ok(())
 }
