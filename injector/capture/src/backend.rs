@@ -136,7 +136,12 @@ fn hint(said: &str) -> &'static str {
     if any(&["Permission denied", "Operation not permitted", "must be root"]) {
         return " (it needs to be root with the capabilities NET_ADMIN and NET_RAW)";
     }
-    if any(&["does not exist (do you need to insmod?)", "Protocol not supported", "Table does not exist"]) {
+    if any(&[
+        "does not exist (do you need to insmod?)",
+        "Protocol not supported",
+        "Table does not exist",
+        "unable to initialize table",
+    ]) {
         return " (the kernel has no such tables: the node lacks a module, or --backend names the wrong kind)";
     }
     if any(&["No chain/target/match by that name", "No such file or directory", "Extension"]) {

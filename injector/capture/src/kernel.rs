@@ -24,6 +24,9 @@ pub struct Applied {
 /// Why nothing, or not all, was put in force.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
+    /// Not what an init container is given.
+    #[error("this process lacks {}; user 0 with the capabilities NET_ADMIN and NET_RAW is accepted", .0.join(" and "))]
+    Capabilities(Vec<&'static str>),
     /// No kind of iptables can be used.
     #[error("neither kind of iptables works here: {0}")]
     Neither(String),
@@ -45,9 +48,10 @@ pub enum ApplyError {
 
 /// The families that this network namespace has.
 pub fn families(ipv6: Ipv6) -> Vec<Family> {
-    // One line an address; none where IPv6 is switched off, no file where the kernel has none.
-    let has_ipv6 =
-        fs::read_to_string("/proc/thread-self/net/if_inet6").is_ok_and(|addresses| !addresses.trim().is_empty());
+    // One line an address, with the interface last; no file where the kernel has no IPv6. What is on `lo` alone is
+    // called by nobody else.
+    let addresses = fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
+    let has_ipv6 = addresses.lines().filter_map(|line| line.split_ascii_whitespace().last()).any(|name| name != "lo");
     match ipv6 {
         Ipv6::Auto if has_ipv6 => Family::ALL.to_vec(),
         Ipv6::Auto | Ipv6::Off => vec![Family::V4],
@@ -56,6 +60,7 @@ pub fn families(ipv6: Ipv6) -> Vec<Family> {
 
 /// Puts the rules in force, in place of any of ours that were there, in either kind of iptables.
 pub fn apply(settings: &Settings, choice: BackendChoice, families: &[Family]) -> Result<Applied, ApplyError> {
+    capable()?;
     let seen = Seen::look();
     let mut backend = seen.choose(choice)?;
     if let Err(error) = seen.replace(backend, settings, families) {
@@ -82,6 +87,7 @@ pub fn apply(settings: &Settings, choice: BackendChoice, families: &[Family]) ->
 
 /// Takes away all that is ours, in both kinds of iptables. `true`: there was something.
 pub fn clean() -> Result<bool, ApplyError> {
+    capable()?;
     let seen = Seen::look();
     seen.choose(BackendChoice::Auto)?;
     let mut found = false;
@@ -91,6 +97,21 @@ pub fn clean() -> Result<bool, ApplyError> {
     let removed =
         Netlink::open().and_then(|netlink| netlink.delete_address(LOOPBACK, Family::V6.inbound_source(), 128));
     Ok(found | removed.is_ok())
+}
+
+/// Looked for at first: without them each program fails in words of its own.
+fn capable() -> Result<(), ApplyError> {
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    // Where the kernel does not tell, iptables does.
+    let Some(effective) = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()) else {
+        return Ok(());
+    };
+    // capability.h: CAP_NET_ADMIN is 12, CAP_NET_RAW is 13.
+    let wanted = [(12, "NET_ADMIN"), (13, "NET_RAW")];
+    let lacking = wanted.into_iter().filter(|(bit, _)| effective & (1 << bit) == 0);
+    let lacking: Vec<_> = lacking.map(|(_, name)| name).collect();
+    if lacking.is_empty() { Ok(()) } else { Err(ApplyError::Capabilities(lacking)) }
 }
 
 /// What the programs see, or why they see nothing.

@@ -88,3 +88,6 @@ fn holds(one: &Match, packet: &Packet<'_>) -> bool {
         (Match::In(_) | Match::Out(_) | Match::Uid(_) | Match::Gid(_), _) => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

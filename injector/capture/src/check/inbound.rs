@@ -21,8 +21,6 @@ use crate::{
 const LINK: &str = "byrnie-check";
 const NETWORK: u32 = 0x00b9_7e1e;
 const HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
-/// From which the neighbour calls.
-const NEIGHBOURS_PORT: u16 = 40000;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -45,6 +43,9 @@ struct Wire {
     link: u32,
     /// Writes into the other end.
     socket: UdpSocket,
+    /// From which the neighbour calls. Another one each time: for a minute the kernel goes by what it decided for a
+    /// connection between the same ports, whatever the rules are by then.
+    neighbours_port: u16,
 }
 
 impl Wire {
@@ -58,7 +59,8 @@ impl Wire {
         let port = settings.inbound_port().number();
         netlink.add_tunnel(&Tunnel { name: LINK, hardware: HARDWARE, network: NETWORK, port })?;
         let link = netlink.link(LINK)?;
-        let wire = Self { netlink, link, socket };
+        let neighbours_port = socket.local_addr()?.port();
+        let wire = Self { netlink, link, socket, neighbours_port };
         wire.socket.connect(("127.0.0.1", port))?;
         Ok(wire)
     }
@@ -80,7 +82,7 @@ impl Wire {
         let Some(called) = redirected(&rules, neighbour, to, Way::In { interface: LINK }, port.number()) else {
             return Ok(Outcome::NotProven("the exclusions leave alone all that would be tried".to_owned()));
         };
-        let (from, called) = (SocketAddr::new(neighbour, NEIGHBOURS_PORT), SocketAddr::new(to, called));
+        let (from, called) = (SocketAddr::new(neighbour, self.neighbours_port), SocketAddr::new(to, called));
         let lost = |found: String| CheckError::Lost { family, direction: Direction::Inbound, called, port, found };
         let listener = listen(family, port)?;
         let packet = syn::packed(NETWORK, HARDWARE, from, called);
