@@ -182,7 +182,7 @@ async fn going_from_permissive_to_strict_and_back_fails_no_request_of_the_mesh()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_edit_keeps_the_last_good_version_in_force_and_is_told() -> Result<()> {
-    if !mesh::is_directory("an API server refuses such an edit, and no file stands behind")? {
+    if !mesh::is_directory("an API server refuses such an edit")? {
         return Ok(());
     }
     let web = Pod::new("shop", "web-1", "web").calling("cart.shop:80");

@@ -14,6 +14,7 @@ async fn a_real_envoy_accepts_every_listener_of_a_redirected_pod() -> Result<()>
 kind: Service
 metadata: {name: cart, namespace: shop}
 spec:
+  ipFamilyPolicy: RequireDualStack
   clusterIP: 10.96.0.10
   clusterIPs: [10.96.0.10, 'fd00::10']
   selector: {app: cart}

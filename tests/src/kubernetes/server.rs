@@ -18,7 +18,8 @@ pub const CONTROLLERS: &str = "kube-controller-manager";
 
 /// Who signs the tokens of ServiceAccounts, and the audience of a token that names none.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
-const SERVICES: &str = "10.96.0.0/16";
+/// Both families, IPv4 unless a Service asks for more.
+const SERVICES: &str = "10.96.0.0/16,fd00::/108";
 /// The first address of `SERVICES`, which is the API server's own.
 const KUBERNETES: &str = "10.96.0.1";
 

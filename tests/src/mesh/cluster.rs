@@ -3,13 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard},
+    thread,
 };
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tokio::{runtime::Handle, task::block_in_place};
+use tokio::runtime::Builder;
 
 use crate::{
     kubernetes::{ApiServer, ObjectPath},
@@ -148,7 +150,11 @@ fn definitions() -> Result<Vec<String>> {
     files.map(|file| fs::read_to_string(file).with_context(|| file.display().to_string())).collect()
 }
 
-/// Whoever writes goes on when it is written, as with a file.
-fn finish<T>(work: impl Future<Output = T>) -> T {
-    block_in_place(|| Handle::current().block_on(work))
+/// Whoever writes goes on when it is written, as with a file. On a thread of its own: what the test runs on may not block
+/// on more than a file.
+fn finish(work: impl Future<Output = Result<()>> + Send) -> Result<()> {
+    thread::scope(|scope| {
+        let working = scope.spawn(|| Builder::new_current_thread().enable_all().build()?.block_on(work));
+        working.join().unwrap_or_else(|panicked| resume_unwind(panicked))
+    })
 }
