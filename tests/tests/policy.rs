@@ -162,8 +162,8 @@ async fn an_http_health_check_over_mutual_tls_takes_an_endpoint_out_and_back() -
     let mesh = Two::start("http", [one.address(), two.address()], &[]).await?;
     // Checks are rare until there is traffic.
     mesh.send(Method::GET, "").await?;
-    let check = "healthCheck: {http: {path: /healthz, expectedStatuses: [200, \"202-204\"]}, interval: 100ms, \
-        timeout: 100ms, unhealthyThreshold: 2, healthyThreshold: 2}";
+    let check = "healthCheck: {http: {path: /healthz, expectedStatuses: [200, \"202-204\"]}, interval: 300ms, \
+        timeout: 300ms, unhealthyThreshold: 2, healthyThreshold: 2}";
     mesh.mesh.write("policy.yaml", &traffic_policy("shop", "cart", check))?;
     let membership = async |healthy: u64| {
         mesh.mesh
@@ -201,7 +201,7 @@ async fn grpc_and_tcp_health_checks_work_over_mutual_tls() -> Result<()> {
     {
         let pair = Pair::start(protocol, at).await?;
         TcpStream::connect(pair.upstream()).await?;
-        let check = format!("healthCheck: {{{check}, interval: 100ms, timeout: 100ms}}");
+        let check = format!("healthCheck: {{{check}, interval: 1s, timeout: 1s}}");
         pair.mesh.write("policy.yaml", &traffic_policy("shop", "cart", &check))?;
         pair.mesh
             .until(&format!("{protocol}: checks succeed"), async |_| {
