@@ -12,9 +12,9 @@ use byrnie_tests::{
     http,
     mesh::Mesh,
     process::{byrnie, program},
+    yaml,
 };
-use saphyr::{LoadableYamlNode, Scalar, Yaml};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A Markdown file of the project.
@@ -238,22 +238,7 @@ fn validate(folder: &TempDir) -> Result<Vec<Value>> {
 
 fn objects(example: &Example<'_>) -> Result<Vec<Value>> {
     let place = || format!("{}:{}", example.page.name, example.line);
-    Ok(Yaml::load_from_str(&example.text).with_context(place)?.iter().map(json).collect())
-}
-
-fn json(yaml: &Yaml<'_>) -> Value {
-    match yaml {
-        Yaml::Value(Scalar::Boolean(value)) => Value::from(*value),
-        Yaml::Value(Scalar::Integer(value)) => Value::from(*value),
-        Yaml::Value(Scalar::FloatingPoint(value)) => Value::from(value.into_inner()),
-        Yaml::Value(Scalar::String(value)) => Value::from(&**value),
-        Yaml::Sequence(items) => items.iter().map(json).collect(),
-        Yaml::Mapping(fields) => {
-            let key = |key: &Yaml<'_>| json(key).as_str().map_or_else(|| json(key).to_string(), str::to_owned);
-            fields.iter().map(|(name, value)| (key(name), json(value))).collect::<Map<_, _>>().into()
-        }
-        _ => Value::Null,
-    }
+    yaml::documents(&example.text).with_context(place)
 }
 
 /// One probe for each mapping of `spec`; `at` is where the walk stands, as a JSON pointer's parts below it.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
-use saphyr::{LoadableYamlNode, Scalar, Yaml};
+use byrnie_tests::yaml;
 use serde_json::Value;
 
 use crate::{HELMS, Place, chart, install};
@@ -146,32 +146,12 @@ fn the_definitions_and_the_namespace_come_first_unless_they_are_left_out() -> Re
 }
 
 /// Objects by kind and name.
-fn objects(yaml: &str) -> Result<BTreeMap<[String; 2], Value>> {
-    let documents = Yaml::load_from_str(yaml)?;
-    let objects = documents.iter().map(json).filter(|one| !matches!(one, Ok(Value::Null)));
-    objects
+fn objects(text: &str) -> Result<BTreeMap<[String; 2], Value>> {
+    let documents = yaml::documents(text)?.into_iter();
+    documents
         .map(|object| {
-            let object = object?;
             let text = |value: &Value| value.as_str().map(str::to_owned).context("an object has a kind and a name");
             Ok(([text(&object["kind"])?, text(&object["metadata"]["name"])?], object))
         })
         .collect()
-}
-
-fn json(yaml: &Yaml<'_>) -> Result<Value> {
-    Ok(match yaml {
-        Yaml::Value(Scalar::Null) => Value::Null,
-        Yaml::Value(Scalar::Boolean(value)) => (*value).into(),
-        Yaml::Value(Scalar::Integer(value)) => (*value).into(),
-        Yaml::Value(Scalar::FloatingPoint(value)) => value.into_inner().into(),
-        Yaml::Value(Scalar::String(text)) => text.as_ref().into(),
-        Yaml::Sequence(items) => items.iter().map(json).collect::<Result<_>>()?,
-        Yaml::Mapping(fields) => {
-            let field = |(name, value): (&Yaml<'_>, _)| {
-                Ok((name.as_str().context("a field has a text for its name")?.to_owned(), json(value)?))
-            };
-            Value::Object(fields.iter().map(field).collect::<Result<_>>()?)
-        }
-        other => anyhow::bail!("{other:?}"),
-    })
 }
