@@ -53,6 +53,15 @@ class Case(unittest.TestCase):
         for name in ("libc.so.6", "libnss_dns.so.2", "libresolv.so.2"):
             self.file(f"lib/{name}", b"\x7fELF " + name.encode())
         self.file("lib64/ld.so", b"\x7fELF loader")
+        for kind in ("nft", "legacy"):
+            self.file(f"sbin/xtables-{kind}-multi", b"\x7fELF " + kind.encode())
+        for name in ("libxt_NAT.so", "libip6t_HL.so", "libebt_ip.so"):
+            self.file(f"xtables/{name}", b"\x7fELF " + name.encode())
+        (self.folder / "xtables/libxt_REDIRECT.so").symlink_to("libxt_NAT.so")
+        for name, value in {"PROGRAMS": "sbin", "EXTENSIONS": "xtables"}.items():
+            patch = mock.patch.object(images, name, (str(self.folder / value),))
+            patch.start()
+            self.addCleanup(patch.stop)
         self.ldd(
             "\tlinux-vdso.so.1 (0x00007ffd)\n"
             f"\tlibc.so.6 => {self.folder}/lib/libc.so.6 (0x00007f12)\n"
@@ -139,6 +148,26 @@ class Archives(Case):
         self.assertEqual(self.run_script("--registry", "localhost:5000/x")[0], 0)
         self.assertEqual(first, {name: (self.folder / f"out/{name}.tar").read_bytes() for name in images.IMAGES})
 
+    def test_what_redirects_brings_both_kinds_of_iptables(self):
+        code, _, err = self.run_script("byrnie-init")
+        self.assertEqual((code, err), (0, ""))
+        files = {name: content for name, (_, content) in self.archive("byrnie-init").items()}
+        (docker,) = json.loads(files["manifest.json"])
+        self.assertEqual(json.loads(files[docker["Config"]])["config"]["User"], "0:0")
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(files[docker["Layers"][0]]))) as tar:
+            members = {member.name: member for member in tar.getmembers()}
+        self.assertEqual(members["run"].mode, 0o1777)
+        where = str(self.folder).lstrip("/")
+        for kind in ("nft", "legacy"):
+            self.assertEqual(members[f"usr/sbin/xtables-{kind}-multi"].mode, 0o755)
+            for call in ("iptables", "ip6tables"):
+                for does in ("save", "restore"):
+                    link = members[f"usr/sbin/{call}-{kind}-{does}"].linkname
+                    self.assertEqual(link, f"xtables-{kind}-multi")
+        self.assertEqual(members[f"{where}/xtables/libxt_REDIRECT.so"].linkname, "libxt_NAT.so")
+        self.assertTrue(members[f"{where}/xtables/libip6t_HL.so"].isfile())
+        self.assertNotIn(f"{where}/xtables/libebt_ip.so", members)
+
     def test_another_profile_is_of_all(self):
         self.assertEqual(self.run_script("--profile", "dev", "byrnie-proxy")[0], 0)
         self.assertIn("--profile dev --package byrnie-proxy ", (self.folder / "arguments").read_text())
@@ -157,6 +186,10 @@ class Failures(Case):
         code, out, err = self.run_script(*arguments)
         self.assertEqual((code, out, len(err.splitlines())), (1, "", 1), err)
         return err
+
+    def test_a_machine_without_iptables_is_told_where_it_comes_from(self):
+        (self.folder / "sbin/xtables-legacy-multi").unlink()
+        self.assertIn("xtables-legacy-multi is not on this machine; it comes with iptables", self.told("byrnie-init"))
 
     def test_a_failure_is_told_in_one_line(self):
         self.assertIn("no image is called byrni; there are byrnie-control-plane,", self.told("byrni"))

@@ -71,6 +71,23 @@ fn a_bad_value_ends_with_2_and_names_the_option_what_was_found_and_what_is_accep
     }
 }
 
+#[test]
+fn the_page_names_every_option_with_its_variable() {
+    let output = Command::new(env!("CARGO_BIN_EXE_byrnie-init")).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/redirection.md")).unwrap();
+    let words = help.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')));
+    let named = |word: &&str| {
+        (word.starts_with("--") && !matches!(*word, "--help" | "--version")) || word.starts_with("BYRNIE_")
+    };
+    let words: Vec<&str> = words.filter(named).collect();
+    assert!(words.len() > 20, "{help}");
+    for word in words {
+        let row = page.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{word}")));
+        assert!(row, "{word} stands in no table of docs/redirection.md");
+    }
+}
+
 fn dry_run(arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_byrnie-init"));
     let output = command.args(arguments).arg("--dry-run").output().expect("the program runs");
