@@ -221,10 +221,15 @@ spec:
         self.replicas.iter().map(|replica| format!("log of {}:\n{}", replica.name(), replica.log())).collect()
     }
 
+    /// What the chart does not grant, of what was asked for so far.
+    fn refused(&self) -> Result<Vec<Audited>> {
+        let asked = self.server.requests_of(SYSTEM, CONTROL_PLANE)?;
+        Ok(asked.into_iter().filter(|asked| asked.code == 403).collect())
+    }
+
     /// The chart grants all that was asked for.
     fn finish(self) -> Result<()> {
-        let asked = self.server.requests_of(SYSTEM, CONTROL_PLANE)?;
-        let refused: Vec<_> = asked.iter().filter(|asked| asked.code == 403).collect();
+        let refused = self.refused()?;
         ensure!(refused.is_empty(), "{refused:#?}");
         Ok(())
     }
