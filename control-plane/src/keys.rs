@@ -17,7 +17,7 @@ pub enum Place {
     /// A directory of this process.
     Directory(PathBuf),
     /// A Secret of all replicas, which the holder of the Lease renews.
-    Secret(Cluster, Installed, watch::Receiver<Turn>),
+    Secret(Cluster, Installed),
 }
 
 /// Keys that were found or made.
@@ -25,7 +25,7 @@ pub enum Kept {
     /// In a directory.
     Directory(Arc<State>),
     /// In a Secret.
-    Secret(SecretKeys, watch::Receiver<Turn>),
+    Secret(SecretKeys),
 }
 
 impl Place {
@@ -37,21 +37,22 @@ impl Place {
                 let keys = state.keys().clone();
                 Ok((Kept::Directory(Arc::new(state)), keys))
             }
-            Self::Secret(cluster, Installed { namespace, issuer, .. }, turn) => {
+            Self::Secret(cluster, Installed { namespace, issuer, .. }) => {
                 let at = KeySecret { namespace, issuer };
                 let (secret, keys) = SecretKeys::open(&cluster, at, trust_domain, Arc::clone(clock)).await?;
-                Ok((Kept::Secret(secret, turn), keys))
+                Ok((Kept::Secret(secret), keys))
             }
         }
     }
 }
 
 impl Kept {
-    /// Keeps `authority` issuing with what is kept, and the issuer renewed, for as long as it runs. The owner drops it.
-    pub async fn keep(self, authority: Arc<Authority>, clock: Clock) {
+    /// Keeps `authority` issuing with what is kept, and the issuer renewed, for as long as it runs; one in a Secret by the
+    /// holder of the Lease. The owner drops it.
+    pub async fn keep(self, authority: Arc<Authority>, clock: Clock, turn: watch::Receiver<Turn>) {
         match self {
             Self::Directory(state) => state.keep_issuer(authority, clock).await,
-            Self::Secret(secret, turn) => secret.keep(authority, turn).await,
+            Self::Secret(secret) => secret.keep(authority, turn).await,
         }
     }
 }

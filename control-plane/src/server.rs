@@ -17,8 +17,12 @@ use byrnie_runtime::{
     shutdown::{Drain, Signals},
 };
 use byrnie_snapshot::Snapshot;
-use byrnie_source::{Batch, Cluster};
-use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
+use byrnie_source::{Batch, Cluster, Turn};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 use tracing::info;
 
 use crate::{
@@ -78,24 +82,19 @@ impl ControlPlane {
         let clock: Clock = Arc::new(SystemTime::now);
         let loaded = readiness.gate("configuration");
         let keyed = readiness.gate("keys");
-        let replica = replica(&settings.mode, &source);
-        register(&measured, &shared, &source, replica.as_ref());
+        register(&measured, &shared, &source);
         let pages = Pages::serve(admin, probes, readiness, measured.clone(), &shared)?;
 
-        let Some(first) = unless_ended(&mut signals, source.first()).await else {
-            release(replica).await;
-            return Ok(());
-        };
+        let Some(first) = unless_ended(&mut signals, source.first()).await else { return Ok(()) };
         let asked = trust_domain(&first);
-        let place = place(&settings.mode, &source, replica.as_ref());
-        let Some(opened) = unless_ended(&mut signals, place.open(&asked, &clock)).await else {
-            release(replica).await;
-            return Ok(());
-        };
+        let place = place(&settings.mode, &source);
+        let Some(opened) = unless_ended(&mut signals, place.open(&asked, &clock)).await else { return Ok(()) };
         let (kept, keys) = opened?;
         let trust_domain = keys.trust_domain().clone();
         let first = speaking_of(first, trust_domain == asked);
         keyed.open();
+        // Who cannot serve is not to hold the Lease.
+        let replica = replica(&settings.mode, &source, &measured);
         let authority = Arc::new(Authority::new(keys).with_lifetime(settings.leaf_lifetime));
         let mut pipeline = Pipeline::new(trust_domain, shared.current.clone(), Arc::clone(&shared.hub));
         pipeline.step(first);
@@ -110,7 +109,7 @@ impl ControlPlane {
         until_draining(&drain, Arc::clone(&shared.loads).keep());
         // The first list of a large cluster passes through much more memory than what is kept of it.
         until_draining(&drain, heap::keep());
-        until_draining(&drain, kept.keep(Arc::clone(&authority), Arc::clone(&clock)));
+        until_draining(&drain, kept.keep(Arc::clone(&authority), Arc::clone(&clock), turns(replica.as_ref())));
         until_draining(&drain, Arc::clone(&authority).keep_roots(Arc::clone(&clock)));
         until_draining(&drain, tell_roots(Arc::clone(&authority), Arc::clone(&shared.hub)));
         if let Some(replica) = &replica {
@@ -187,29 +186,31 @@ async fn release(replica: Option<Replica>) {
     }
 }
 
-fn replica(mode: &Mode, source: &Source) -> Option<Replica> {
-    let cluster = source.cluster()?;
-    mode.installed().map(|installed| Replica::start(cluster.clone(), installed.clone()))
+/// Starts to compete for the Lease, where there are replicas.
+fn replica(mode: &Mode, source: &Source, measured: &Metrics) -> Option<Replica> {
+    let replica = Replica::start(source.cluster()?.clone(), mode.installed()?.clone());
+    measured.collect(replica.figures());
+    Some(replica)
 }
 
-fn register(measured: &Metrics, shared: &Shared, source: &Source, replica: Option<&Replica>) {
+/// Who holds the Lease: never this process where there is none.
+fn turns(replica: Option<&Replica>) -> watch::Receiver<Turn> {
+    replica.map_or_else(|| watch::channel(Turn::default()).1, Replica::turns)
+}
+
+fn register(measured: &Metrics, shared: &Shared, source: &Source) {
     metrics::register(measured, Arc::clone(&shared.hub), shared.current.clone());
     if let Some(watches) = source.watches() {
         measured.collect(WatchFigures(watches));
     }
-    if let Some(replica) = replica {
-        measured.collect(replica.figures());
-    }
 }
 
 /// Where the keys are.
-fn place(mode: &Mode, source: &Source, replica: Option<&Replica>) -> keys::Place {
-    match (mode, source.cluster(), replica) {
-        (Mode::Installed { installed, .. }, Some(cluster), Some(replica)) => {
-            keys::Place::Secret(cluster.clone(), installed.clone(), replica.turns())
-        }
-        (Mode::Directory { state, .. } | Mode::Following { state, .. }, ..) => keys::Place::Directory(state.clone()),
-        (Mode::Installed { .. }, ..) => unreachable!("what is installed follows an API server"),
+fn place(mode: &Mode, source: &Source) -> keys::Place {
+    match (mode, source.cluster()) {
+        (Mode::Installed { installed, .. }, Some(cluster)) => keys::Place::Secret(cluster.clone(), installed.clone()),
+        (Mode::Directory { state, .. } | Mode::Following { state, .. }, _) => keys::Place::Directory(state.clone()),
+        (Mode::Installed { .. }, None) => unreachable!("what is installed follows an API server"),
     }
 }
 
