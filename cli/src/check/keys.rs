@@ -1,11 +1,15 @@
 //! The keys of the mesh, and the roots in each namespace of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration as StdDuration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use byrnie_source::{CallError, ObjectPath, Scope};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
+use tokio::time::{Instant, sleep};
 
 use super::{
     Asked,
@@ -25,6 +29,10 @@ const SIDECAR: [&str; 3] = ["byrnie.io/inbound", "byrnie.io/upstreams", "byrnie.
 
 /// Certificates that end sooner are told of.
 const SOON: Duration = Duration::days(30);
+
+/// The roots are everywhere within this time, and are looked for so often.
+const SETTLED: StdDuration = StdDuration::from_secs(3);
+const LOOK: StdDuration = StdDuration::from_millis(300);
 
 /// As many names as a line holds.
 const NAMED: usize = 5;
@@ -53,13 +61,26 @@ pub async fn run(asked: &Asked<'_>, given: Option<String>, report: &mut Report) 
         Ok(None) => Check::fault("keys", format!("no Secret {namespace}/{secret}"), log(namespace)),
         Err(error) => Check::unknown("keys", &format!("Secret {namespace}/{secret}"), &error),
     });
-    report.add(match asked.trust(roots.as_deref()).await {
+    report.add(match asked.settled_trust(roots.as_deref()).await {
         Ok(check) => check,
         Err(error) => Check::unknown("trust", "the namespaces of the mesh and their ConfigMaps", &error),
     });
 }
 
 impl Asked<'_> {
+    /// What is missing is looked for again: after an installation, and in a namespace that has just come into the mesh,
+    /// the roots are written a moment later.
+    async fn settled_trust(&self, roots: Option<&[Certificate]>) -> Result<Check, CallError> {
+        let until = Instant::now() + SETTLED;
+        loop {
+            let check = self.trust(roots).await?;
+            if !check.is_fault() || Instant::now() >= until {
+                return Ok(check);
+            }
+            sleep(LOOK).await;
+        }
+    }
+
     async fn trust(&self, roots: Option<&[Certificate]>) -> Result<Check, CallError> {
         let labelled = self.calls.list(&Scope::namespaces_with(INJECT.0, INJECT.1)).await?;
         let pods = self.calls.list(&Scope::metadata_of_pods()).await?;

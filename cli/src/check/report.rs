@@ -50,6 +50,11 @@ impl Check {
         Self { outcome: Outcome::Fault, ..Self::warning(name, found, hint) }
     }
 
+    /// Whether something does not work.
+    pub fn is_fault(&self) -> bool {
+        self.outcome == Outcome::Fault
+    }
+
     /// What is not known is no fault.
     pub fn unknown(name: &'static str, what: &str, error: &CallError) -> Self {
         let hint = match error {
