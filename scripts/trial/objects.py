@@ -25,6 +25,9 @@ CONFINED = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 
+# Without a request it would be the last to be served where a node is busy.
+MODEST = {"requests": {"cpu": "50m", "memory": "32Mi"}}
+
 
 def applied(*objects):
     return {"apiVersion": "v1", "kind": "List", "items": list(objects)}
@@ -109,7 +112,7 @@ def mounted(name, sidecar):
 
 def container(name, image, arguments):
     pulled = {"image": image, "imagePullPolicy": "IfNotPresent"}
-    return {"name": name, **pulled, "args": arguments, "securityContext": CONFINED}
+    return {"name": name, **pulled, "args": arguments, "resources": MODEST, "securityContext": CONFINED}
 
 
 def route(space, first, second):
