@@ -69,6 +69,9 @@ pub fn addresses() -> [Addresses; 2] {
     ]
 }
 
+/// Where the programs come from.
+const FROM: &str = "`python3 scripts/iptables ensure` fetches iptables, which scripts/test puts on PATH; ip is of iproute2";
+
 /// Runs the body in a process of its own, in the Pod. Where this machine does not let it, it says so and passes.
 pub fn in_a_pod(test: &str, body: fn()) {
     if env::var(INSIDE).is_ok_and(|inside| inside == test) {
@@ -82,7 +85,7 @@ pub fn in_a_pod(test: &str, body: fn()) {
     }
     for program in ["iptables-nft-restore", "iptables-legacy-restore", "ip"] {
         let found = Command::new(program).arg("-V").output().is_ok_and(|output| output.status.success());
-        assert!(found, "{program} is not there; Debian, Ubuntu: apt-get install iptables iproute2");
+        assert!(found, "{program} is not there: {FROM}");
     }
     let itself = env::current_exe().expect("the test has a file");
     let mut command = Command::new("unshare");
