@@ -70,7 +70,8 @@ pub fn addresses() -> [Addresses; 2] {
 }
 
 /// Where the programs come from.
-const FROM: &str = "`python3 scripts/iptables ensure` fetches iptables, which scripts/test puts on PATH; ip is of iproute2";
+const FROM: &str =
+    "`python3 scripts/iptables ensure` fetches iptables, which scripts/test puts on PATH; ip is of iproute2";
 
 /// Runs the body in a process of its own, in the Pod. Where this machine does not let it, it says so and passes.
 pub fn in_a_pod(test: &str, body: fn()) {
