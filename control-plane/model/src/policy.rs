@@ -179,7 +179,7 @@ pub struct Limits {
 pub struct RetryBudget {
     /// Percent, 0..=100; 20.
     pub percent: u8,
-    /// Always allowed; 3.
+    /// Always allowed; 64.
     pub minimum: u32,
 }
 

@@ -20,8 +20,9 @@ use crate::names;
 
 /// Tries after the first, where nothing is said.
 const ATTEMPTS: u32 = 2;
-/// How often another endpoint is looked for before one that has failed this request is asked again.
-const OTHER_HOST_ATTEMPTS: i64 = 5;
+/// How often another endpoint is looked for before one that has failed this request is asked again. By least request an
+/// endpoint that fails is chosen more often than others, since it has nothing to do.
+const OTHER_HOST_ATTEMPTS: i64 = 32;
 /// What is safe with any method: the application has not seen the request.
 const SAFE: [&str; 3] = ["connect-failure", "refused-stream", "reset-before-request"];
 /// A server's sidecar said that its application has not seen the request.

@@ -151,8 +151,8 @@ struct RetryBudgetSpec {
     /// Retries in percent of the requests that are under way. Default: 20
     #[schemars(extend("default" = 20))]
     percent: Option<Percent>,
-    /// Retries at once that are allowed in any case. Default: 3
-    #[schemars(extend("default" = 3))]
+    /// Retries at once that are allowed in any case. Default: 64
+    #[schemars(extend("default" = 64))]
     minimum: Option<Count>,
 }
 
@@ -195,7 +195,7 @@ pub(crate) fn read(object: Strict<Spec>, at: Cursor<'_>) -> TrafficPolicy {
         },
         retry_budget: spec.retry_budget.map(|budget| RetryBudget {
             percent: budget.percent.map_or(20, u8::from),
-            minimum: budget.minimum.map_or(3, u32::from),
+            minimum: budget.minimum.map_or(64, u32::from),
         }),
         slow_start: spec.slow_start.map(|start| SlowStart {
             window: positive(start.window, at.key("slowStart").key("window")),
