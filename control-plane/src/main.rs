@@ -1,6 +1,11 @@
 //! `byrnie-control-plane`: the control plane of a cluster, as the chart installs it.
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use byrnie_control_plane::{ControlPlane, Installed, Mode, Settings, leaf_lifetime};
@@ -21,11 +26,11 @@ struct Arguments {
     /// What this replica is called; others have other names [default: the host name]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pod: Option<String>,
-    /// Where proxies connect, by TLS
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:15012")]
+    /// Where proxies connect, by TLS [default: 15012 of all addresses, of both families where there is IPv6]
+    #[arg(long, value_name = "ADDRESS", default_value_t = everywhere(15012), hide_default_value = true)]
     xds_address: SocketAddr,
-    /// Health and metrics, by plain HTTP
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:15014")]
+    /// Health and metrics, by plain HTTP [default: 15014 of all addresses]
+    #[arg(long, value_name = "ADDRESS", default_value_t = everywhere(15014), hide_default_value = true)]
     probe_address: SocketAddr,
     /// Debugging beside them, by plain HTTP: for this machine alone, reached by port-forward
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15015")]
@@ -45,6 +50,13 @@ struct Arguments {
     /// Form of the log on standard error; BYRNIE_LOG sets what is logged (default: info)
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     log_format: logs::Format,
+}
+
+/// All addresses: a socket of IPv6 takes IPv4 too, and cannot be had where the kernel has no IPv6.
+fn everywhere(port: u16) -> SocketAddr {
+    let interfaces = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let ip = if interfaces.is_empty() { Ipv4Addr::UNSPECIFIED.into() } else { IpAddr::from(Ipv6Addr::UNSPECIFIED) };
+    (ip, port).into()
 }
 
 fn main() -> ExitCode {

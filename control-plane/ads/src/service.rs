@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     marker::PhantomData,
+    net::SocketAddr,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -198,7 +199,8 @@ fn serve<R: Incoming>(shared: Arc<Shared>, only: Option<Kind>, request: http::Re
 fn open(request: http::Request<Body>) -> (Door, Body) {
     let (head, body) = request.into_parts();
     let request = Request::from_parts(MetadataMap::from_headers(head.headers), head.extensions, ());
-    let peer = request.remote_addr();
+    // A socket that takes both families writes IPv4 as IPv6 (RFC 4291, section 2.5.5.2).
+    let peer = request.remote_addr().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
     let (metadata, extensions, ()) = request.into_parts();
     (Door { metadata, extensions, peer }, body)
 }
