@@ -23,12 +23,21 @@ pub struct State {
     /// What is wrong with the desired state.
     pub findings: Arc<[Finding]>,
     /// Objects that cannot be read, and why. One that could be before is in the World as it was then.
-    pub unreadable: Arc<BTreeMap<ObjectRef, String>>,
+    pub unreadable: Arc<BTreeMap<ObjectRef, Unreadable>>,
     /// Another number whenever something may have changed that an object's status says; endpoints and workloads come
     /// and go without it.
     pub meaning: u64,
     /// What was built so far.
     pub built: Built,
+}
+
+/// An object that cannot be taken as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// At which generation.
+    pub generation: i64,
+    /// What is wrong, by field.
+    pub why: String,
 }
 
 impl Current {

@@ -15,7 +15,7 @@ use byrnie_source::{Batch, Finding, Severity};
 use tracing::{debug, error, info, warn};
 
 use crate::{
-    current::{Current, State},
+    current::{Current, State, Unreadable},
     findings,
     source::Source,
 };
@@ -29,7 +29,7 @@ pub struct Pipeline {
     current: Current,
     hub: Arc<Hub>,
     of_world: Vec<Finding>,
-    unreadable: Arc<BTreeMap<ObjectRef, String>>,
+    unreadable: Arc<BTreeMap<ObjectRef, Unreadable>>,
     meaning: u64,
     /// The trust domain that the objects ask for and cannot have.
     foreign_domain: Option<Finding>,
@@ -80,7 +80,7 @@ impl Pipeline {
         }
         let mut found = batch.findings;
         found.extend(self.foreign_domain.clone());
-        let unreadable = unreadable(&found);
+        let unreadable = unreadable(&found, &batch.unreadable, &world);
         if *self.unreadable != unreadable {
             self.unreadable = Arc::new(unreadable);
             self.meaning += 1;
@@ -147,18 +147,23 @@ impl Pipeline {
     }
 }
 
-/// What is wrong with each object that cannot be taken as it is.
-fn unreadable(found: &[Finding]) -> BTreeMap<ObjectRef, String> {
-    let mut unreadable: BTreeMap<ObjectRef, String> = BTreeMap::new();
+/// What is wrong with each object that cannot be taken as it is. A MeshConfig of another trust domain is in force but for
+/// that.
+fn unreadable(
+    found: &[Finding],
+    generations: &BTreeMap<ObjectRef, i64>,
+    world: &World,
+) -> BTreeMap<ObjectRef, Unreadable> {
+    let mut unreadable: BTreeMap<ObjectRef, Unreadable> = BTreeMap::new();
     for finding in found.iter().filter(|finding| finding.severity == Severity::Error) {
         let Some(object) = &finding.object else { continue };
+        let of_mesh = || world.mesh().origin.as_ref().filter(|origin| origin.object == *object);
+        let generation = generations.get(object).copied().or_else(|| of_mesh().map(|origin| origin.generation));
+        let entry = unreadable.entry(object.clone()).or_default();
+        entry.generation = generation.unwrap_or_default();
         let field = finding.field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default();
-        let text = unreadable.entry(object.clone()).or_default();
-        if !text.is_empty() {
-            text.push_str("; ");
-        }
-        text.push_str(&field);
-        text.push_str(&finding.message);
+        let before = if entry.why.is_empty() { "" } else { "; " };
+        entry.why.push_str(&format!("{before}{field}{}", finding.message));
     }
     unreadable
 }

@@ -1,6 +1,9 @@
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use byrnie_model::Update;
+use byrnie_model::{ObjectRef, Update};
 
 use crate::findings::Finding;
 
@@ -16,6 +19,8 @@ pub struct Batch {
     pub updates: Vec<Update>,
     /// All current findings, those of earlier batches included.
     pub findings: Vec<Finding>,
+    /// The objects of an API server that cannot be read, and at which generation.
+    pub unreadable: BTreeMap<ObjectRef, i64>,
     /// When the first of the changes happened.
     pub changed_at: Instant,
 }

@@ -57,7 +57,12 @@ fn a_trust_domain_that_cannot_be_had_is_told_until_it_is_taken_back() {
     );
     assert_eq!(subject.current.load().world.mesh().trust_domain, TrustDomain::default());
     // A batch about something else carries no MeshConfig.
-    let alone = byrnie_source::Batch { updates: Vec::new(), findings: Vec::new(), changed_at: Instant::now() };
+    let alone = byrnie_source::Batch {
+        updates: Vec::new(),
+        findings: Vec::new(),
+        unreadable: Default::default(),
+        changed_at: Instant::now(),
+    };
     subject.pipeline.step(alone);
     assert_eq!(subject.findings(), findings);
     assert_eq!(subject.take("mesh.yaml", &mesh("cluster.local")), Vec::<String>::new());

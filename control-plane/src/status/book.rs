@@ -146,7 +146,7 @@ mod tests {
     fn desired(message: &str) -> Desired {
         let condition =
             Condition { kind: "Accepted", status: Holds::True, reason: "Accepted", message: message.to_owned() };
-        Desired { generation: Some(1), said: Said::Object(vec![condition]) }
+        Desired { generation: 1, said: Said::Object(vec![condition]) }
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
         book.take(now).unwrap();
         book.done(&cart, Outcome::Later, now);
         assert_eq!(book.due(), Some(now + LATER));
-        book.want(&cart, Desired { generation: Some(2), ..desired("a") }, now);
+        book.want(&cart, Desired { generation: 2, ..desired("a") }, now);
         assert_eq!(book.due(), Some(now));
     }
 

@@ -9,13 +9,16 @@ use byrnie_model::{
     route::Route,
 };
 
-use crate::{current::State, findings};
+use crate::{
+    current::{State, Unreadable},
+    findings,
+};
 
 /// What the status of one object is to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
-    /// Of which generation; `None` of whichever there is, for an object that cannot be read.
-    pub generation: Option<i64>,
+    /// Of which generation.
+    pub generation: i64,
     /// Where and what.
     pub said: Said,
 }
@@ -78,9 +81,9 @@ pub fn all(state: &State) -> BTreeMap<ObjectRef, Desired> {
     if let MeshConfig { origin: Some(origin), .. } = &**world.mesh() {
         insert(&mut all, origin, Said::Object(vec![accepted("holds for the whole mesh".to_owned())]));
     }
-    for (object, why) in state.unreadable.iter().filter(|(object, _)| KINDS.contains(&object.kind)) {
-        let is_in_force = all.contains_key(object);
-        all.insert(object.clone(), of_unreadable(object.kind, why, is_in_force));
+    for (object, unreadable) in state.unreadable.iter().filter(|(object, _)| KINDS.contains(&object.kind)) {
+        let in_force = all.get(object).map(|desired| desired.generation);
+        all.insert(object.clone(), of_unreadable(object.kind, unreadable, in_force));
     }
     all
 }
@@ -111,7 +114,7 @@ impl From<bool> for Holds {
 }
 
 fn insert(all: &mut BTreeMap<ObjectRef, Desired>, origin: &Origin, said: Said) {
-    all.insert(origin.object.clone(), Desired { generation: Some(origin.generation), said });
+    all.insert(origin.object.clone(), Desired { generation: origin.generation, said });
 }
 
 fn of_route(world: &World, route: &Route) -> Said {
@@ -147,14 +150,16 @@ fn of_peer_policy(world: &World, policy: &Arc<PeerPolicy>) -> Vec<Condition> {
 }
 
 /// A user who edits an object into something that cannot be read has its last state in force.
-fn of_unreadable(kind: ObjectKind, why: &str, is_in_force: bool) -> Desired {
-    let rest = if is_in_force { "; the last valid state stays in force" } else { "" };
+fn of_unreadable(kind: ObjectKind, unreadable: &Unreadable, in_force: Option<i64>) -> Desired {
+    let Unreadable { generation, why } = unreadable;
+    let is_older = in_force.is_some_and(|in_force| in_force != *generation);
+    let rest = if is_older { "; the last valid state stays in force" } else { "" };
     let conditions = vec![refused("Invalid", format!("{why}{rest}"))];
     let said = match kind {
         ObjectKind::HTTPRoute | ObjectKind::GRPCRoute => Said::EveryParent(conditions),
         _ => Said::Object(conditions),
     };
-    Desired { generation: None, said }
+    Desired { generation: *generation, said }
 }
 
 fn overruled(what: &str, winner: &Origin) -> Vec<Condition> {
@@ -258,20 +263,21 @@ spec: {mode: Strict}
         );
         let peers = "Accepted True Accepted: governs calls to workloads of namespace shop";
         assert_eq!(told(&all, "PeerPolicy/shop/all"), [peers]);
-        assert_eq!(all.values().filter(|desired| desired.generation == Some(4)).count(), 1);
+        assert_eq!(all.values().filter(|desired| desired.generation == 4).count(), 1);
     }
 
     #[test]
-    fn an_object_that_cannot_be_read_is_told_why_whichever_generation_it_is() {
+    fn an_object_that_cannot_be_read_is_told_why_at_its_generation() {
         let object =
             |name: &str| ObjectRef { kind: ObjectKind::HTTPRoute, namespace: "shop".into(), name: name.into() };
         let mut state = state(OBJECTS);
-        let unreadable = [(object("cart"), "spec: bad".to_owned()), (object("new"), "spec: worse".to_owned())];
+        let of = |generation, why: &str| Unreadable { generation, why: why.to_owned() };
+        let unreadable = [(object("cart"), of(5, "spec: bad")), (object("new"), of(1, "spec: worse"))];
         state.unreadable = Arc::new(unreadable.into());
         let all = all(&state);
         let kept = "every: Accepted False Invalid: spec: bad; the last valid state stays in force";
         assert_eq!(told(&all, "HTTPRoute/shop/cart"), [kept]);
         assert_eq!(told(&all, "HTTPRoute/shop/new"), ["every: Accepted False Invalid: spec: worse"]);
-        assert!(all.values().filter(|desired| desired.generation.is_none()).count() == 2);
+        assert_eq!(all[&object("cart")].generation, 5);
     }
 }

@@ -34,7 +34,7 @@ pub struct Turned {
 /// What to apply to `object`, which was just read; `now` in RFC 3339.
 pub fn due(path: &ObjectPath, object: &Value, desired: &Desired, now: &str) -> Due {
     let generation = object["metadata"]["generation"].as_i64().unwrap_or_default();
-    if desired.generation.is_some_and(|spoken_of| spoken_of != generation) {
+    if desired.generation != generation {
         return Due::Later;
     }
     let mut writing = Writing { generation, now, turned: Vec::new() };

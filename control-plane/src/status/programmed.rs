@@ -104,7 +104,7 @@ mod tests {
     fn what_is_not_accepted_is_not_programmed() {
         let accepted = |status| Condition { kind: "Accepted", status, reason: "r", message: String::new() };
         let parents = vec![(0, vec![accepted(Holds::True)]), (1, vec![accepted(Holds::False)])];
-        let mut desired = Desired { generation: Some(1), said: Said::Parents(parents) };
+        let mut desired = Desired { generation: 1, said: Said::Parents(parents) };
         add(&mut desired, &condition(&Sum::default()));
         let Said::Parents(parents) = desired.said else { panic!() };
         let reasons: Vec<_> = parents.iter().map(|(_, conditions)| conditions[1].reason).collect();

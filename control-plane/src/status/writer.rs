@@ -83,7 +83,7 @@ struct Meant {
     all: BTreeMap<ObjectRef, Desired>,
     /// Those that were in force everywhere, at which generation, and what was said then. Proxies that come and go later
     /// are no news.
-    settled: BTreeMap<ObjectRef, (Option<i64>, Condition)>,
+    settled: BTreeMap<ObjectRef, (i64, Condition)>,
 }
 
 /// One process writes as this for all replicas, so that a change of the holder changes no owner of a field.
@@ -163,7 +163,7 @@ impl Meant {
         }
         let now = Instant::now();
         for (object, desired) in self.all.iter().filter(|(object, _)| is_news || counted.contains(*object)) {
-            let sum = fleet.sum(object, desired.generation.unwrap_or_default());
+            let sum = fleet.sum(object, desired.generation);
             let reached = programmed::condition(&sum);
             let told = match self.settled.get(object) {
                 Some((generation, told)) if *generation == desired.generation && reached.status != Holds::False => told,

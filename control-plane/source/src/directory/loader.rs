@@ -165,7 +165,7 @@ impl Loader {
         findings.extend(self.index.findings());
         findings.sort_unstable();
         self.told.clone_from(&findings);
-        Batch { updates, findings, changed_at }
+        Batch { updates, findings, unreadable: BTreeMap::new(), changed_at }
     }
 
     /// As [`Loader::batch`]; `None` where nothing changed.

@@ -60,6 +60,11 @@ impl Document {
         Some((self.metadata("namespace").unwrap_or_default().into(), self.name()?.into()))
     }
 
+    /// `metadata.generation`, 0 where it has none.
+    pub fn generation(&self) -> i64 {
+        self.0.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default()
+    }
+
     /// `metadata.resourceVersion`, from where a watch goes on.
     pub fn version(&self) -> Option<&str> {
         self.metadata("resourceVersion")

@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     object: ObjectRef,
+    generation: i64,
     stamp: Option<u64>,
     content: Option<Object>,
     told: Box<[Fault]>,
@@ -42,6 +43,8 @@ pub struct Mirror {
     kinds: BTreeMap<ObjectKind, Held>,
     /// The findings of the last batch; `None` before the first.
     told: Option<Vec<Finding>>,
+    /// The objects that the last batch called unreadable.
+    unreadable: BTreeMap<ObjectRef, i64>,
     /// Why the server does not answer, as it was told first: one outage is one finding, although watches end in many
     /// ways and come back one after the other.
     outage: Option<Arc<str>>,
@@ -77,8 +80,14 @@ struct Held {
     objects: HashMap<ObjectRef, Kept>,
     /// The list that is being received; what has not changed is only remembered to be there.
     list: Option<HashMap<ObjectRef, Option<Seen>>>,
-    told: BTreeMap<ObjectRef, Box<[Fault]>>,
+    told: BTreeMap<ObjectRef, Told>,
     failing: Option<Failing>,
+}
+
+/// What is to be told of an object.
+struct Told {
+    generation: i64,
+    faults: Box<[Fault]>,
 }
 
 #[derive(Clone, Copy)]
@@ -99,7 +108,13 @@ impl Seen {
     /// Reads an object; `None` where it has no name.
     pub fn of(kind: ObjectKind, document: &Document) -> Option<Self> {
         let Read { object, content, told } = objects::read(kind, &document.0);
-        Some(Self { object: object?, stamp: document.stamp(), content, told: told.into() })
+        Some(Self {
+            object: object?,
+            generation: document.generation(),
+            stamp: document.stamp(),
+            content,
+            told: told.into(),
+        })
     }
 }
 
@@ -107,7 +122,7 @@ impl Mirror {
     /// A mirror that knows nothing yet of these kinds.
     pub fn new(kinds: impl IntoIterator<Item = ObjectKind>) -> Self {
         let kinds = kinds.into_iter().map(|kind| (kind, Held::new())).collect();
-        Self { index: Index::default(), kinds, told: None, outage: None }
+        Self { index: Index::default(), kinds, told: None, unreadable: BTreeMap::new(), outage: None }
     }
 
     /// Something happened on the watch of a kind.
@@ -157,15 +172,24 @@ impl Mirror {
         let updates = self.index.updates();
         let findings = self.findings(now);
         let told = self.told.replace(findings.clone());
-        let is_news = !updates.is_empty() || told.as_ref() != Some(&findings);
-        is_news.then_some(Batch { updates, findings, changed_at })
+        let unreadable = self.unreadable();
+        let is_news = !updates.is_empty() || told.as_ref() != Some(&findings) || self.unreadable != unreadable;
+        self.unreadable.clone_from(&unreadable);
+        is_news.then_some(Batch { updates, findings, unreadable, changed_at })
+    }
+
+    fn unreadable(&self) -> BTreeMap<ObjectRef, i64> {
+        let told = self.kinds.values().flat_map(|held| &held.told);
+        let is_unreadable = |told: &Told| told.faults.iter().any(|fault| fault.severity == Severity::Error);
+        told.filter(|(_, told)| is_unreadable(told)).map(|(object, told)| (object.clone(), told.generation)).collect()
     }
 
     fn findings(&mut self, now: Instant) -> Vec<Finding> {
         let mut findings = self.index.findings();
         for held in self.kinds.values() {
-            findings
-                .extend(held.told.iter().flat_map(|(object, told)| told.iter().map(|fault| of_fault(object, fault))));
+            findings.extend(
+                held.told.iter().flat_map(|(object, told)| told.faults.iter().map(|fault| of_fault(object, fault))),
+            );
         }
         findings.extend(self.failures(now));
         findings.sort_unstable();
@@ -222,14 +246,14 @@ impl Held {
         if self.knows(&seen) {
             return;
         }
-        let Seen { object, stamp, content, told } = seen;
+        let Seen { object, generation, stamp, content, told } = seen;
         let was_in_force = self.objects.get(&object).is_some_and(|kept| kept.is_in_force);
         if let Some(content) = &content {
             index.put(content, None);
         }
         match told.is_empty() {
             true => drop(self.told.remove(&object)),
-            false => drop(self.told.insert(object.clone(), told)),
+            false => drop(self.told.insert(object.clone(), Told { generation, faults: told })),
         }
         self.objects.insert(object, Kept { stamp, is_in_force: was_in_force || content.is_some() });
     }

@@ -43,7 +43,7 @@ fn said(name: &str, conditions: &[Value]) -> Value {
 }
 
 fn desired(parents: Vec<(usize, Vec<Condition>)>) -> Desired {
-    Desired { generation: Some(3), said: Said::Parents(parents) }
+    Desired { generation: 3, said: Said::Parents(parents) }
 }
 
 fn good() -> Vec<Condition> {
@@ -120,7 +120,7 @@ fn what_was_in_force_everywhere_stays_so_until_it_is_refused_or_changed() {
     let (document, turned) = applied(&object(3), &now(Holds::False, "Refused"));
     assert_eq!(document["status"]["parents"][0]["conditions"][0]["reason"], "Refused");
     assert!(turned[0].condition.is_bad());
-    pending.generation = Some(3);
+    pending.generation = 3;
     let (document, _) = applied(&object(2), &pending);
     assert_eq!(document["status"]["parents"][0]["conditions"][0]["reason"], "Pending");
 }
@@ -138,7 +138,7 @@ fn a_condition_that_turns_is_told() {
 #[test]
 fn another_generation_is_not_spoken_of() {
     let object = route(json!([]));
-    let older = Desired { generation: Some(2), ..desired(vec![(0, good())]) };
+    let older = Desired { generation: 2, ..desired(vec![(0, good())]) };
     assert_eq!(due(&path(ObjectKind::HTTPRoute), &object, &older, NOW), Due::Later);
 }
 
@@ -146,7 +146,7 @@ fn another_generation_is_not_spoken_of() {
 fn an_object_that_cannot_be_read_is_told_so_at_every_parent_of_ours() {
     let object = route(Value::Null);
     let invalid =
-        Desired { generation: None, said: Said::EveryParent(vec![condition("Accepted", Holds::False, "Invalid")]) };
+        Desired { generation: 3, said: Said::EveryParent(vec![condition("Accepted", Holds::False, "Invalid")]) };
     let (document, _) = applied(&object, &invalid);
     let parents = document["status"]["parents"].as_array().unwrap();
     assert_eq!(
@@ -162,7 +162,7 @@ fn a_policy_has_its_conditions_at_itself() {
         "metadata": {"name": "default", "generation": 3, "resourceVersion": "1"},
         "status": {"conditions": [written("Conflicted", "True", "Conflicted", BEFORE)]},
     });
-    let wanted = Desired { generation: Some(3), said: Said::Object(good()) };
+    let wanted = Desired { generation: 3, said: Said::Object(good()) };
     let Due::Apply(document, _) = due(&path(ObjectKind::MeshConfig), &object, &wanted, NOW) else { panic!() };
     let expected = json!({
         "apiVersion": "mesh.byrnie.io/v1alpha1",

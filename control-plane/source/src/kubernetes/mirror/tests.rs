@@ -102,6 +102,22 @@ fn the_first_batch_comes_when_every_kind_is_listed() {
 }
 
 #[test]
+fn an_edit_that_leaves_an_object_as_invalid_as_it_was_is_told_all_the_same() {
+    let mut subject = Subject::new();
+    subject.list(SERVICES, &[]);
+    subject.list(ROUTES, &[route("cart", 1, "no slash")]);
+    let generation = |subject: &mut Subject| {
+        let batch = subject.mirror.batch(subject.now, subject.now)?;
+        batch.unreadable.into_iter().map(|(object, generation)| (object.to_string(), generation)).next()
+    };
+    assert_eq!(generation(&mut subject), Some(("HTTPRoute/shop/cart".to_owned(), 1)));
+    subject.put(ROUTES, &route("cart", 2, "no slash"));
+    assert_eq!(generation(&mut subject), Some(("HTTPRoute/shop/cart".to_owned(), 2)));
+    subject.put(ROUTES, &route("cart", 3, "/"));
+    assert_eq!(generation(&mut subject), None);
+}
+
+#[test]
 fn an_empty_cluster_has_a_first_batch_too() {
     let mut subject = Subject::new();
     subject.list(SERVICES, &[]);
