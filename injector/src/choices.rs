@@ -1,0 +1,200 @@
+//! What a Pod says of its sidecar, read once.
+
+use std::{fmt, str::FromStr};
+
+use byrnie_init::{Cidr, Ids, Interface, List, Ports, ValueError};
+use serde_json::Value;
+
+use crate::{
+    annotation::{Annotation, EXPLICIT, INJECT, OTHERS, PREFIX},
+    pod,
+    quantity::is_quantity,
+    refusal::Refusal,
+    settings::{Resources, Settings},
+};
+
+const LONGEST_DELAY: u16 = 3600;
+
+/// What holds for one Pod: the settings, and over them its annotations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choices {
+    /// Options of `byrnie-init`, such as `--exclude-uids=0`.
+    pub exclusions: Vec<String>,
+    /// Of both containers.
+    pub resources: Resources,
+    /// A filter of the sidecar's log.
+    pub log_level: String,
+    /// The sidecar's image.
+    pub proxy_image: String,
+    /// In seconds; 0 is none.
+    pub pre_stop_delay: u16,
+}
+
+/// What a Pod itself says of being injected, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Whether it wants to be.
+    pub inject: bool,
+    /// The label or the annotation.
+    pub place: Place,
+}
+
+/// Where a Pod says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// `metadata.labels`
+    Label,
+    /// `metadata.annotations`
+    Annotation,
+}
+
+impl Choices {
+    /// Reads the Pod's annotations; one with a bad value, a bad name or without permission is refused.
+    pub fn read(pod: &Value, settings: &Settings) -> Result<Self, Refusal> {
+        check_names(pod)?;
+        let found = |annotation: Annotation| match pod::annotation(pod, annotation.name()) {
+            Some(_) if !settings.allowed.contains(&annotation) => Err(Refusal::NotAllowed(annotation)),
+            value => Ok(value.map(str::trim)),
+        };
+        match found(Annotation::Proxy)? {
+            None | Some("micro") => {}
+            Some("envoy") => return Err(Refusal::Envoy),
+            Some(other) => return Err(bad(Annotation::Proxy, other, "micro is accepted")),
+        }
+        Ok(Self {
+            exclusions: exclusions(found)?,
+            resources: resources(&settings.resources, found)?,
+            log_level: match found(Annotation::LogLevel)? {
+                None => settings.log_level.clone(),
+                Some(filter) => checked(Annotation::LogLevel, filter, is_filter, LEVELS)?,
+            },
+            proxy_image: match found(Annotation::ProxyImage)? {
+                None => settings.proxy_image.clone(),
+                Some(image) => checked(Annotation::ProxyImage, image, is_image, "the name of an image is accepted")?,
+            },
+            pre_stop_delay: match found(Annotation::PreStopDelay)? {
+                None => settings.pre_stop_delay,
+                Some(text) => seconds(text).ok_or_else(|| bad(Annotation::PreStopDelay, text, DELAY))?,
+            },
+        })
+    }
+}
+
+impl Wish {
+    /// What the Pod says; its label goes before its annotation.
+    pub fn of(pod: &Value) -> Result<Option<Self>, Refusal> {
+        let label = pod::label(pod, INJECT).map(|value| (Place::Label, value));
+        let annotation = || pod::annotation(pod, INJECT).map(|value| (Place::Annotation, value));
+        let Some((place, value)) = label.or_else(annotation) else { return Ok(None) };
+        match value {
+            "true" => Ok(Some(Self { inject: true, place })),
+            "false" => Ok(Some(Self { inject: false, place })),
+            other => Err(Refusal::Value {
+                field: place.to_string(),
+                found: other.to_owned(),
+                accepted: "\"true\" and \"false\" are accepted",
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = match self {
+            Self::Label => "labels",
+            Self::Annotation => "annotations",
+        };
+        write!(f, "metadata.{list}[{INJECT}]")
+    }
+}
+
+fn check_names(pod: &Value) -> Result<(), Refusal> {
+    let Some(Value::Object(annotations)) = pod.pointer("/metadata/annotations") else { return Ok(()) };
+    let is_known = |name: &str| OTHERS.contains(&name) || EXPLICIT.contains(&name) || Annotation::of(name).is_some();
+    match annotations.keys().find(|name| name.starts_with(PREFIX) && !is_known(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let accepted: Vec<_> = Annotation::ALL.iter().map(|annotation| annotation.name()).collect();
+            Err(Refusal::Unknown { name: name.clone(), accepted: format!("{INJECT}, {}", accepted.join(", ")) })
+        }
+    }
+}
+
+fn bad(annotation: Annotation, found: &str, accepted: &'static str) -> Refusal {
+    Refusal::Value { field: format!("metadata.annotations[{annotation}]"), found: found.to_owned(), accepted }
+}
+
+fn checked(
+    annotation: Annotation,
+    value: &str,
+    is_good: fn(&str) -> bool,
+    accepted: &'static str,
+) -> Result<String, Refusal> {
+    is_good(value).then(|| value.to_owned()).ok_or_else(|| bad(annotation, value, accepted))
+}
+
+/// The options for what is left alone, read here by the types that `byrnie-init` reads them by.
+fn exclusions<'a>(found: impl Fn(Annotation) -> Result<Option<&'a str>, Refusal>) -> Result<Vec<String>, Refusal> {
+    type Check = fn(&str) -> Result<(), ValueError>;
+    let lists: [(Annotation, Check); 5] = [
+        (Annotation::ExcludeInboundPorts, is_list::<Ports>),
+        (Annotation::ExcludeOutboundPorts, is_list::<Ports>),
+        (Annotation::ExcludeOutboundCidrs, is_list::<Cidr>),
+        (Annotation::ExcludeUids, is_list::<Ids>),
+        (Annotation::ExcludeInterfaces, is_list::<Interface>),
+    ];
+    let mut options = Vec::new();
+    for (annotation, read) in lists {
+        let Some(value) = found(annotation)?.filter(|value| !value.is_empty()) else { continue };
+        read(value).map_err(|source| Refusal::Exclusion { annotation, source })?;
+        // The annotation is called as the option is.
+        options.push(format!("--{}={value}", annotation.name().trim_start_matches(PREFIX)));
+    }
+    Ok(options)
+}
+
+fn is_list<T: FromStr<Err = ValueError>>(text: &str) -> Result<(), ValueError> {
+    text.parse::<List<T>>().map(drop)
+}
+
+fn resources<'a>(
+    settings: &Resources,
+    found: impl Fn(Annotation) -> Result<Option<&'a str>, Refusal>,
+) -> Result<Resources, Refusal> {
+    let mut resources = settings.clone();
+    for (annotation, name, is_limit) in [
+        (Annotation::ProxyCpu, "cpu", false),
+        (Annotation::ProxyMemory, "memory", false),
+        (Annotation::ProxyCpuLimit, "cpu", true),
+        (Annotation::ProxyMemoryLimit, "memory", true),
+    ] {
+        let Some(value) = found(annotation)? else { continue };
+        let value = checked(annotation, value, is_quantity, "a quantity is accepted, such as 100m or 64Mi")?;
+        let list = if is_limit { &mut resources.limits } else { &mut resources.requests };
+        list.insert(name.to_owned(), value);
+    }
+    Ok(resources)
+}
+
+const LEVELS: &str = "off, error, warn, info, debug and trace are accepted, and by target as in info,byrnie_xds=debug";
+
+fn is_filter(text: &str) -> bool {
+    let is_level = |level| ["off", "error", "warn", "info", "debug", "trace"].contains(&level);
+    let is_target = |target: &str| target.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'));
+    text.split(',').all(|part| match part.split_once('=') {
+        None => is_level(part),
+        Some((target, level)) => !target.is_empty() && is_target(target) && is_level(level),
+    })
+}
+
+fn is_image(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 500 && text.bytes().all(|b| b.is_ascii_graphic())
+}
+
+const DELAY: &str = "seconds from 0, which is no delay, to 3600 are accepted, such as 5 or 5s";
+
+fn seconds(text: &str) -> Option<u16> {
+    let digits = text.strip_suffix('s').unwrap_or(text);
+    let is_number = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|seconds| is_number && *seconds <= LONGEST_DELAY)
+}

@@ -1,0 +1,103 @@
+//! The Pod with its sidecar.
+
+use serde_json::{Value, json};
+
+use crate::{
+    annotation::{INJECTED, STATUS},
+    choices::Choices,
+    lifecycle,
+    merge::{self, Origin},
+    pod,
+    probes::Originals,
+    refusal::Refusal,
+    settings::Settings,
+    template::{self, INIT, PROXY},
+};
+
+/// The Pod with all that is ours, whether it had it before or not: injecting twice is injecting once.
+pub fn injected(pod: &Value, settings: &Settings) -> Result<Value, Refusal> {
+    let choices = Choices::read(pod, settings)?;
+    let is_ours = pod::annotation(pod, STATUS) == Some(INJECTED);
+    let mut pod = pod.clone();
+    let shape = |field: &str| Refusal::Shape { field: field.to_owned(), wanted: "an object" };
+    let root = pod.as_object_mut().ok_or_else(|| shape("the Pod"))?;
+    let metadata = pod::object(root, "metadata", "metadata")?;
+    pod::object(metadata, "annotations", "metadata.annotations")?.insert(STATUS.to_owned(), json!(INJECTED));
+    let spec = pod::object(root, "spec", "spec")?;
+    let mut containers = pod::take_list(spec, "containers", "spec.containers")?;
+    let mut before = pod::take_list(spec, "initContainers", "spec.initContainers")?;
+    let mut volumes = pod::take_list(spec, "volumes", "spec.volumes")?;
+
+    let own = Own::take(&mut containers, &mut before, is_ours)?;
+    let mut originals = Originals::of(own.proxy.as_ref().map(|(_, proxy)| proxy).filter(|_| is_ours));
+    if settings.rewrite_probes {
+        containers.iter_mut().chain(&mut before).for_each(|container| originals.rewrite(container));
+    }
+    lifecycle::delay_end(&mut containers, choices.pre_stop_delay, spec)?;
+    before.splice(..0, own.over(settings, &choices, originals)?);
+    template::volumes().into_iter().try_for_each(|volume| hold(&mut volumes, volume, is_ours))?;
+
+    spec.insert("containers".to_owned(), containers.into());
+    spec.insert("initContainers".to_owned(), before.into());
+    spec.insert("volumes".to_owned(), volumes.into());
+    Ok(pod)
+}
+
+/// The containers of our names that stand in the Pod.
+struct Own {
+    is_ours: bool,
+    init: Option<Value>,
+    /// With the list that it stood in.
+    proxy: Option<(&'static str, Value)>,
+}
+
+impl Own {
+    fn take(containers: &mut Vec<Value>, before: &mut Vec<Value>, is_ours: bool) -> Result<Self, Refusal> {
+        let (init, misplaced) = (take(before, INIT), take(containers, INIT));
+        let reserved = |list| Refusal::Reserved { field: format!("spec.{list}[{INIT}]") };
+        if !misplaced.is_empty() {
+            return Err(reserved("containers"));
+        }
+        if init.len() > usize::from(is_ours) {
+            return Err(reserved("initContainers"));
+        }
+        let own = take(containers, PROXY).into_iter().map(|proxy| ("containers", proxy));
+        let mut own = own.chain(take(before, PROXY).into_iter().map(|proxy| ("initContainers", proxy)));
+        let proxy = own.next();
+        if own.next().is_some() {
+            return Err(Refusal::Twice);
+        }
+        let init = init.into_iter().next();
+        Ok(Self { is_ours, init, proxy })
+    }
+
+    /// The two containers that are added.
+    fn over(self, settings: &Settings, choices: &Choices, originals: Originals) -> Result<[Value; 2], Refusal> {
+        let init = template::init(settings, choices);
+        let proxy = template::proxy(settings, choices, originals.into_text());
+        let init = merge::over(&init, self.init.unwrap_or_default(), Origin::Earlier)?;
+        let (list, own) = self.proxy.unwrap_or_default();
+        let place = format!("spec.{list}[{PROXY}]");
+        let origin = match self.is_ours {
+            true => Origin::Earlier,
+            false => Origin::Author { settings, place: &place },
+        };
+        Ok([init, merge::over(&proxy, own, origin)?])
+    }
+}
+
+fn take(list: &mut Vec<Value>, name: &str) -> Vec<Value> {
+    list.extract_if(.., |one| pod::name(one) == name).collect()
+}
+
+/// Has the volume in the list; another of its name is there by mistake unless it was ours.
+fn hold(volumes: &mut Vec<Value>, volume: Value, is_ours: bool) -> Result<(), Refusal> {
+    let name = pod::name(&volume).to_owned();
+    match volumes.iter_mut().find(|one| pod::name(one) == name) {
+        None => volumes.push(volume),
+        Some(one) if *one == volume => {}
+        Some(one) if is_ours => *one = volume,
+        Some(_) => return Err(Refusal::Reserved { field: format!("spec.volumes[{name}]") }),
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! Parts of a Pod by their place.
+
+use serde_json::{Map, Value};
+
+use crate::refusal::Refusal;
+
+/// The text at a JSON pointer.
+pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer)?.as_str()
+}
+
+/// An annotation of the Pod.
+pub fn annotation<'a>(pod: &'a Value, name: &str) -> Option<&'a str> {
+    pod.pointer("/metadata/annotations")?.get(name)?.as_str()
+}
+
+/// A label of the Pod.
+pub fn label<'a>(pod: &'a Value, name: &str) -> Option<&'a str> {
+    pod.pointer("/metadata/labels")?.get(name)?.as_str()
+}
+
+/// A container's or volume's name.
+pub fn name(value: &Value) -> &str {
+    value["name"].as_str().unwrap_or_default()
+}
+
+/// The object at the field, which is made where there is none.
+pub fn object<'a>(
+    parent: &'a mut Map<String, Value>,
+    field: &str,
+    path: &str,
+) -> Result<&'a mut Map<String, Value>, Refusal> {
+    let value = parent.entry(field).or_insert(Value::Null);
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    value.as_object_mut().ok_or_else(|| Refusal::Shape { field: path.to_owned(), wanted: "an object" })
+}
+
+/// Takes the list of objects at the field out; nothing there is an empty one.
+pub fn take_list(parent: &mut Map<String, Value>, field: &str, path: &str) -> Result<Vec<Value>, Refusal> {
+    match parent.remove(field) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) if items.iter().all(Value::is_object) => Ok(items),
+        Some(_) => Err(Refusal::Shape { field: path.to_owned(), wanted: "a list of objects" }),
+    }
+}

@@ -1,0 +1,93 @@
+//! Probes and hooks of the application that the kubelet makes by calling it: it has no certificate of the mesh, so they
+//! are led to the sidecar, which makes them within the Pod.
+//!
+//! The sidecar serves them at `/byrnie/probe/CONTAINER/KIND` of port 15020, and learns from `BYRNIE_PROBES` what each of
+//! these was, in JSON: the action as in the Pod, with a number for a named port, and how long it may take.
+//!
+//! ```text
+//! {"/byrnie/probe/app/liveness": {"httpGet": {"path": "/live", "port": 8080}, "timeoutSeconds": 1}}
+//! ```
+
+use serde_json::{Map, Value, json};
+
+use crate::{pod, template::PROBES};
+
+const PORT: u16 = 15020;
+
+const PREFIX: &str = "/byrnie/probe/";
+
+/// Where a container has them, and what they are called in the path.
+const KINDS: [(&str, &str); 5] = [
+    ("/livenessProbe", "liveness"),
+    ("/readinessProbe", "readiness"),
+    ("/startupProbe", "startup"),
+    ("/lifecycle/postStart", "post-start"),
+    ("/lifecycle/preStop", "pre-stop"),
+];
+
+/// Probes by path, as they were.
+#[derive(Debug, Default)]
+pub struct Originals(Map<String, Value>);
+
+impl Originals {
+    /// Those that an earlier sidecar was given.
+    pub fn of(sidecar: Option<&Value>) -> Self {
+        let env = sidecar.and_then(|sidecar| sidecar["env"].as_array()).into_iter().flatten();
+        let text = env.filter(|entry| entry["name"] == PROBES).find_map(|entry| entry["value"].as_str());
+        Self(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
+    }
+
+    /// Leads the container's probes to the sidecar.
+    pub fn rewrite(&mut self, container: &mut Value) {
+        for (pointer, kind) in KINDS {
+            let path = format!("{PREFIX}{}/{kind}", pod::name(container));
+            let ports = container["ports"].clone();
+            let Some(Value::Object(probe)) = container.pointer_mut(pointer) else { continue };
+            let Some((action, original)) = action(probe, &ports) else { continue };
+            if original["path"] == path.as_str() {
+                // It is led there already.
+                continue;
+            }
+            let headers = original.get("httpHeaders").cloned();
+            let mut kept = json!({action: original});
+            if let Some(timeout) = probe.get("timeoutSeconds") {
+                kept["timeoutSeconds"] = timeout.clone();
+            }
+            probe.remove(action);
+            let mut get = json!({"path": path, "port": PORT, "scheme": "HTTP"});
+            if let Some(headers) = headers {
+                get["httpHeaders"] = headers;
+            }
+            probe.insert("httpGet".to_owned(), get);
+            self.0.insert(path, kept);
+        }
+    }
+
+    /// The value of `BYRNIE_PROBES`; none where nothing was rewritten.
+    pub fn into_text(self) -> Option<String> {
+        (!self.0.is_empty()).then(|| Value::Object(self.0).to_string())
+    }
+}
+
+/// What the kubelet calls, with the port's number. None where it calls nothing of the Pod, or a port that no container
+/// has, which fails in either way.
+fn action<'a>(probe: &Map<String, Value>, ports: &Value) -> Option<(&'a str, Value)> {
+    let action =
+        ["httpGet", "tcpSocket", "grpc"].into_iter().find(|action| probe.get(*action).is_some_and(Value::is_object))?;
+    let mut original = probe[action].clone();
+    if original["host"].as_str().is_some_and(|host| !host.is_empty()) {
+        return None;
+    }
+    original["port"] = number(&original["port"], ports)?.into();
+    if let Value::Object(fields) = &mut original {
+        fields.retain(|_, value| !value.is_null());
+    }
+    Some((action, original))
+}
+
+/// As the kubelet reads it: a number, a port's name, or a number as text.
+fn number(port: &Value, ports: &Value) -> Option<u64> {
+    let Some(name) = port.as_str() else { return port.as_u64() };
+    let named = ports.as_array().into_iter().flatten().find(|one| one["name"] == name);
+    named.map_or_else(|| name.parse().ok(), |one| one["containerPort"].as_u64())
+}

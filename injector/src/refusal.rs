@@ -1,0 +1,75 @@
+use byrnie_init::ValueError;
+
+use crate::annotation::Annotation;
+
+/// Why a Pod is not admitted: what stands in it cannot be meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A label or annotation whose value says nothing.
+    #[error("{field}: found {found:?}: {accepted}")]
+    Value {
+        /// Where it stands.
+        field: String,
+        /// The value.
+        found: String,
+        /// What would be a value, in a sentence.
+        accepted: &'static str,
+    },
+    /// A list of what is left alone in which one entry is none.
+    #[error("metadata.annotations[{annotation}]: {source}")]
+    Exclusion {
+        /// The annotation.
+        annotation: Annotation,
+        /// What is wrong.
+        source: ValueError,
+    },
+    /// A slip in the name of an annotation.
+    #[error("metadata.annotations[{name}]: is read by nothing; {accepted} are accepted")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names that something reads.
+        accepted: String,
+    },
+    /// Pods may not set this here.
+    #[error("metadata.annotations[{0}]: the mesh's settings do not let a Pod set this; leave it out")]
+    NotAllowed(Annotation),
+    /// What an own `byrnie-proxy` says of itself, and the settings do not let it.
+    #[error("{field}: the mesh's settings do not let a Pod set {annotation}, and so not this; leave it out")]
+    OwnNotAllowed {
+        /// The field of the container.
+        field: String,
+        /// The annotation for the same.
+        annotation: Annotation,
+    },
+    /// What an own `byrnie-proxy` says of itself, and may nowhere.
+    #[error("{field}: is the mesh's own; {accepted} are accepted in a container of this name")]
+    Own {
+        /// The field of the container.
+        field: String,
+        /// The fields that may be there.
+        accepted: String,
+    },
+    /// A name that the mesh needs.
+    #[error("{field}: the name is kept for what the mesh adds; another name is accepted")]
+    Reserved {
+        /// The container or volume.
+        field: String,
+    },
+    /// There is one sidecar.
+    #[error("the Pod has two containers byrnie-proxy; one is accepted")]
+    Twice,
+    /// Not what an API server would have let through.
+    #[error("{field}: {wanted} is accepted")]
+    Shape {
+        /// The field.
+        field: String,
+        /// What it is to be.
+        wanted: &'static str,
+    },
+    /// The other data plane.
+    #[error(
+        "metadata.annotations[byrnie.io/proxy]: envoy cannot be injected yet; micro is accepted, and an Envoy in the Pod's own containers without injection"
+    )]
+    Envoy,
+}

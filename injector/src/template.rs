@@ -1,0 +1,133 @@
+//! What is added to a Pod. Defaults of the API server are written out, so that what it stores is what is written here.
+
+use serde_json::{Value, json};
+
+use crate::{
+    choices::Choices,
+    settings::{Resources, Settings},
+};
+
+/// The init container that redirects the Pod's traffic.
+pub const INIT: &str = "byrnie-init";
+
+/// The sidecar.
+pub const PROXY: &str = "byrnie-proxy";
+
+/// The sidecar's environment variable with the probes as they were ([`crate::probes`]).
+pub const PROBES: &str = "BYRNIE_PROBES";
+
+const TOKEN: &str = "byrnie-token";
+const TRUST: &str = "byrnie-trust";
+const STATE: &str = "byrnie-state";
+const TOKEN_FOLDER: &str = "/var/run/secrets/byrnie";
+const TRUST_FOLDER: &str = "/etc/byrnie";
+const STATE_FOLDER: &str = "/var/lib/byrnie";
+
+/// Where the kubelet asks for the sidecar's health.
+const HEALTH_PORT: u16 = 15021;
+
+/// User and group of the sidecar; its traffic is not redirected.
+const PROXY_ID: u32 = 1337;
+
+/// The mode of files of a volume, 0644, as JSON has it.
+const READABLE: u32 = 0o644;
+
+/// The first init container: nothing of the Pod runs before its traffic is redirected.
+pub fn init(settings: &Settings, choices: &Choices) -> Value {
+    let mut container = json!({
+        "name": INIT,
+        "image": settings.init_image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "resources": resources(&choices.resources),
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"add": ["NET_ADMIN", "NET_RAW"], "drop": ["ALL"]},
+            "privileged": false,
+            "readOnlyRootFilesystem": true,
+            "runAsGroup": 0,
+            "runAsNonRoot": false,
+            "runAsUser": 0,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationMessagePath": "/dev/termination-log",
+        // What it says of a failure stands in the Pod's status then.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    });
+    if !choices.exclusions.is_empty() {
+        container["args"] = json!(choices.exclusions);
+    }
+    container
+}
+
+/// The sidecar as an init container that goes on running: what comes after it waits for its startup probe, and it ends
+/// after the application.
+pub fn proxy(settings: &Settings, choices: &Choices, probes: Option<String>) -> Value {
+    let field = |path| json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
+    let mut env = vec![
+        json!({"name": "POD_NAME", "valueFrom": field("metadata.name")}),
+        json!({"name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace")}),
+    ];
+    env.extend(probes.map(|probes| json!({"name": PROBES, "value": probes})));
+    json!({
+        "name": PROXY,
+        "image": choices.proxy_image,
+        "imagePullPolicy": settings.image_pull_policy,
+        "args": [
+            "--workload=$(POD_NAMESPACE)/$(POD_NAME)",
+            format!("--xds-address=byrnie-control-plane.{}.svc:15012", settings.namespace),
+            format!("--token-file={TOKEN_FOLDER}/token"),
+            format!("--roots-file={TRUST_FOLDER}/root.crt"),
+            format!("--state={STATE_FOLDER}"),
+            format!("--health-port={HEALTH_PORT}"),
+            format!("--log={}", choices.log_level),
+        ],
+        "env": env,
+        "resources": resources(&choices.resources),
+        "restartPolicy": "Always",
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": false,
+            "readOnlyRootFilesystem": true,
+            "runAsGroup": PROXY_ID,
+            "runAsNonRoot": true,
+            "runAsUser": PROXY_ID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        // Ten minutes without a first configuration, and the container is started anew.
+        "startupProbe": {
+            "failureThreshold": 600,
+            "httpGet": {"path": "/healthz/ready", "port": HEALTH_PORT, "scheme": "HTTP"},
+            "periodSeconds": 1,
+            "successThreshold": 1,
+            "timeoutSeconds": 3,
+        },
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": TOKEN, "mountPath": TOKEN_FOLDER, "readOnly": true},
+            {"name": TRUST, "mountPath": TRUST_FOLDER, "readOnly": true},
+            {"name": STATE, "mountPath": STATE_FOLDER},
+        ],
+    })
+}
+
+/// What the sidecar proves itself by, what it proves the control plane by, and what outlives its restart.
+pub fn volumes() -> [Value; 3] {
+    let token = json!({"audience": "byrnie.io/ca", "expirationSeconds": 3600, "path": "token"});
+    [
+        json!({"name": TOKEN, "projected": {"defaultMode": READABLE, "sources": [{"serviceAccountToken": token}]}}),
+        json!({"name": TRUST, "configMap": {"defaultMode": READABLE, "name": "byrnie-trust"}}),
+        json!({"name": STATE, "emptyDir": {}}),
+    ]
+}
+
+fn resources(resources: &Resources) -> Value {
+    let mut lists = serde_json::Map::new();
+    for (name, list) in [("limits", &resources.limits), ("requests", &resources.requests)] {
+        if !list.is_empty() {
+            lists.insert(name.to_owned(), json!(list));
+        }
+    }
+    Value::Object(lists)
+}

@@ -1,0 +1,131 @@
+use byrnie_injector::{Annotation, Decision, Namespace, Refusal, Settings, decide, patch};
+use serde_json::json;
+
+use super::pod;
+
+fn told(pod: &serde_json::Value) -> String {
+    patch(pod, &Settings::default()).expect_err("it is refused").to_string()
+}
+
+#[test]
+fn a_bad_annotation_is_named_with_what_was_found_and_what_is_accepted() {
+    for (name, value, wanted) in [
+        (
+            "exclude-inbound-ports",
+            "80,http",
+            "\"http\" is no port; 1 to 65535 is accepted, and a range such as 8000-8010",
+        ),
+        ("exclude-outbound-cidrs", "10.0.0.1/8", "10.0.0.1/8 has bits beyond its length; 10.0.0.0/8 is accepted"),
+        ("proxy", "nginx", "found \"nginx\": micro is accepted"),
+        ("proxy-cpu", "much", "found \"much\": a quantity is accepted, such as 100m or 64Mi"),
+        (
+            "pre-stop-delay",
+            "1h",
+            "found \"1h\": seconds from 0, which is no delay, to 3600 are accepted, such as 5 or 5s",
+        ),
+        ("proxy-image", "", "found \"\": the name of an image is accepted"),
+        (
+            "log-level",
+            "loud",
+            "found \"loud\": off, error, warn, info, debug and trace are accepted, and by target as in info,byrnie_xds=debug",
+        ),
+    ] {
+        let name = format!("byrnie.io/{name}");
+        assert_eq!(told(&pod(json!({&name: value}))), format!("metadata.annotations[{name}]: {wanted}"));
+    }
+}
+
+#[test]
+fn envoy_is_refused_until_it_can_be_injected() {
+    assert_eq!(patch(&pod(json!({"byrnie.io/proxy": "envoy"})), &Settings::default()), Err(Refusal::Envoy));
+}
+
+#[test]
+fn a_slip_in_the_name_of_an_annotation_is_refused() {
+    let told = told(&pod(json!({"byrnie.io/exclude-inbound-port": "80"})));
+    assert!(
+        told.starts_with(
+            "metadata.annotations[byrnie.io/exclude-inbound-port]: is read by nothing; byrnie.io/inject, "
+        )
+    );
+    assert!(told.contains("byrnie.io/exclude-inbound-ports"), "{told}");
+}
+
+#[test]
+fn a_wish_is_true_or_false() {
+    let labelled = Namespace { name: "shop".into(), ..Namespace::default() };
+    let refusal = decide(&pod(json!({"byrnie.io/inject": "yes"})), &labelled, &Settings::default()).unwrap_err();
+    let wanted = "metadata.annotations[byrnie.io/inject]: found \"yes\": \"true\" and \"false\" are accepted";
+    assert_eq!(refusal.to_string(), wanted);
+}
+
+#[test]
+fn the_settings_say_what_a_pod_may_set() {
+    let settings = Settings { allowed: [Annotation::LogLevel].into(), ..Settings::default() };
+    assert!(patch(&pod(json!({"byrnie.io/log-level": "debug"})), &settings).is_ok());
+    let refused = patch(&pod(json!({"byrnie.io/exclude-outbound-cidrs": "0.0.0.0/0"})), &settings);
+    assert_eq!(refused, Err(Refusal::NotAllowed(Annotation::ExcludeOutboundCidrs)));
+
+    let mut own = pod(json!({}));
+    own["spec"]["containers"] = json!([{"name": "byrnie-proxy", "image": "evil"}]);
+    assert_eq!(
+        patch(&own, &settings).unwrap_err().to_string(),
+        "spec.containers[byrnie-proxy].image: the mesh's settings do not let a Pod set byrnie.io/proxy-image, and so not \
+         this; leave it out"
+    );
+}
+
+#[test]
+fn an_own_proxy_cannot_take_what_is_the_meshs() {
+    for (field, value, named) in [
+        ("securityContext", json!({"runAsUser": 0}), "securityContext"),
+        ("args", json!(["--xds-address=example.com:1"]), "args"),
+        ("command", json!(["/bin/sh"]), "command"),
+        ("env", json!([{"name": "POD_NAME", "value": "other"}]), "env[POD_NAME]"),
+        ("volumeMounts", json!([{"name": "x", "mountPath": "/etc/byrnie"}]), "volumeMounts[/etc/byrnie]"),
+    ] {
+        let mut pod = pod(json!({}));
+        pod["spec"]["containers"] = json!([{"name": "byrnie-proxy", field: value}]);
+        let told = told(&pod);
+        let wanted = format!("spec.containers[byrnie-proxy].{named}: is the mesh's own; env, image, ");
+        assert!(told.starts_with(&wanted), "{told}");
+    }
+}
+
+#[test]
+fn names_of_the_mesh_are_not_for_others() {
+    for (pointer, told_place) in
+        [("initContainers", "byrnie-init"), ("containers", "byrnie-init"), ("volumes", "byrnie-state")]
+    {
+        let mut pod = pod(json!({}));
+        pod["spec"][pointer] = json!([{"name": told_place}]);
+        let wanted =
+            format!("spec.{pointer}[{told_place}]: the name is kept for what the mesh adds; another name is accepted");
+        assert_eq!(told(&pod), wanted);
+    }
+    let mut twice = pod(json!({}));
+    twice["spec"] = json!({"containers": [{"name": "byrnie-proxy"}], "initContainers": [{"name": "byrnie-proxy"}]});
+    let refusal = "the Pod has two containers byrnie-proxy; one is accepted";
+    assert_eq!(told(&twice), refusal);
+    twice["spec"] = json!({"containers": [{"name": "byrnie-proxy"}, {"name": "byrnie-proxy"}]});
+    assert_eq!(told(&twice), refusal);
+}
+
+#[test]
+fn what_is_no_pod_gets_an_answer() {
+    for (pod, wanted) in [
+        (json!(7), "the Pod: an object is accepted"),
+        (json!({"spec": []}), "spec: an object is accepted"),
+        (json!({"spec": {"containers": {}}}), "spec.containers: a list of objects is accepted"),
+        (json!({"spec": {"containers": [1]}}), "spec.containers: a list of objects is accepted"),
+        (json!({"metadata": {"annotations": "x"}}), "metadata.annotations: an object is accepted"),
+        (
+            json!({"spec": {"containers": [{"name": "a", "lifecycle": 1}]}}),
+            "spec.containers[a].lifecycle: an object is accepted",
+        ),
+    ] {
+        assert_eq!(told(&pod), wanted);
+    }
+    let namespace = Namespace { name: "shop".into(), labels: [("byrnie.io/inject".into(), "enabled".into())].into() };
+    assert_eq!(decide(&json!({}), &namespace, &Settings::default()), Ok(Decision::Inject));
+}

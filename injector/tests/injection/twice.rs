@@ -1,0 +1,91 @@
+use byrnie_injector::{Settings, injected, patch};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::{applied, pod, probing};
+
+fn port() -> impl Strategy<Value = Value> {
+    prop_oneof![Just(json!(80)), Just(json!("http")), Just(json!("8080")), Just(json!("none"))]
+}
+
+fn probe() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        (port(), any::<bool>()).prop_map(|(port, headers)| {
+            let headers = if headers { json!([{"name": "a", "value": "b"}]) } else { Value::Null };
+            json!({"httpGet": {"path": "/", "port": port, "httpHeaders": headers}, "timeoutSeconds": 2})
+        }),
+        port().prop_map(|port| json!({"tcpSocket": {"port": port}})),
+        Just(json!({"grpc": {"port": 9}})),
+        Just(json!({"exec": {"command": ["x"]}})),
+        Just(Value::Null),
+    ]
+}
+
+fn container() -> impl Strategy<Value = Value> {
+    let name = prop_oneof![Just("a"), Just("b"), Just("byrnie-proxy")];
+    (name, proptest::option::of(probe()), proptest::option::of(probe()), any::<bool>()).prop_map(
+        |(name, live, stop, ports)| {
+            let mut container = json!({"name": name});
+            if ports {
+                container["ports"] = json!([{"name": "http", "containerPort": 8000}]);
+            }
+            if let Some(live) = live {
+                container["livenessProbe"] = live;
+            }
+            if let Some(stop) = stop {
+                container["lifecycle"] = json!({"preStop": stop});
+            }
+            container
+        },
+    )
+}
+
+fn any_pod() -> impl Strategy<Value = Value> {
+    let list = || proptest::option::of(proptest::collection::vec(container(), 0..4));
+    let grace = proptest::option::of(0..60_u64);
+    (list(), list(), grace, any::<bool>(), any::<bool>()).prop_map(|(containers, before, grace, marked, annotated)| {
+        let mut spec = Map::new();
+        spec.extend(containers.map(|list| ("containers".to_owned(), list.into())));
+        spec.extend(before.map(|list| ("initContainers".to_owned(), list.into())));
+        spec.extend(grace.map(|grace| ("terminationGracePeriodSeconds".to_owned(), grace.into())));
+        let mut annotations = Map::new();
+        if marked {
+            annotations.insert("byrnie.io/status".to_owned(), "injected".into());
+        }
+        if annotated {
+            annotations.insert("byrnie.io/exclude-uids".to_owned(), "7".into());
+        }
+        json!({"metadata": {"annotations": annotations}, "spec": spec})
+    })
+}
+
+proptest! {
+    #[test]
+    fn injecting_twice_is_injecting_once(pod in any_pod(), rewrites in any::<bool>()) {
+        let settings = if rewrites { probing() } else { Settings::default() };
+        // Some are refused, such as those with two sidecars.
+        if let Ok(steps) = patch(&pod, &settings) {
+            let once = applied(pod.clone(), &steps);
+            prop_assert_eq!(&once, &injected(&pod, &settings).unwrap());
+            prop_assert_eq!(patch(&once, &settings), Ok(vec![]));
+        }
+    }
+}
+
+#[test]
+fn a_container_that_another_webhook_adds_gets_what_the_others_have() {
+    let mut once = injected(&pod(json!({})), &probing()).unwrap();
+    let late = json!({"name": "late", "livenessProbe": {"httpGet": {"path": "/", "port": 81}}});
+    once["spec"]["containers"].as_array_mut().unwrap().push(late.clone());
+    once["spec"]["initContainers"].as_array_mut().unwrap().insert(0, json!({"name": "early"}));
+    let twice = injected(&once, &probing()).unwrap();
+
+    let names: Vec<_> =
+        twice["spec"]["initContainers"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["byrnie-init", "byrnie-proxy", "early"]);
+    assert_eq!(twice["spec"]["containers"][1]["livenessProbe"]["httpGet"]["port"], 15020);
+    let mut at_once = pod(json!({}));
+    at_once["spec"]["initContainers"] = json!([{"name": "early"}]);
+    at_once["spec"]["containers"].as_array_mut().unwrap().push(late);
+    assert_eq!(twice, injected(&at_once, &probing()).unwrap());
+}
