@@ -102,7 +102,7 @@ fn every_field_of_a_traffic_policy_is_read() {
     );
     let limits = Limits { connections: Some(1), pending: Some(2), requests: Some(3), retries: Some(0) };
     assert_eq!(policy.limits, limits);
-    assert_eq!(policy.retry_budget, Some(RetryBudget { percent: 10, minimum: 3 }));
+    assert_eq!(policy.retry_budget, Some(RetryBudget { percent: 10, minimum: 64 }));
     assert_eq!(policy.slow_start, Some(SlowStart { window: millis(30_000), minimum_percent: 10 }));
     assert_eq!(policy.panic_threshold, Some(0));
 }
