@@ -5,6 +5,7 @@ mod check;
 mod crds;
 mod demo;
 mod describe;
+mod inject;
 mod install;
 mod output;
 mod proxies;
@@ -41,6 +42,8 @@ enum Verb {
     Crds,
     /// Print the objects of the control plane for a cluster, for `kubectl apply --server-side -f -`.
     Install(install::Args),
+    /// Print objects with the sidecars that their Pods would get.
+    Inject(inject::Args),
     /// Print a join token for a workload.
     Token(token::Args),
     /// Run a demo mesh of real processes, with a live view.
@@ -92,6 +95,7 @@ fn start(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Bootstrap(args) => bootstrap::run(&args).map(done),
         Verb::Crds => crds::run().map(done),
         Verb::Install(args) => install::run(&args).map(done),
+        Verb::Inject(args) => inject::run(&args),
         Verb::Token(args) => token::run(&args).map(done),
         Verb::Demo(args) => block_on(demo::run(args)),
         Verb::ProxyStatus(args) => block_on(proxies::status(&args)).map(done),

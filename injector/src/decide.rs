@@ -29,9 +29,18 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It gets a sidecar, or what of it is missing.
-    Inject,
+    Inject(Cause),
     /// It stays as it is.
     Skip(Reason),
+}
+
+/// Who asks for a sidecar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The Pod.
+    Pod(Place),
+    /// The Namespace of this name, by its label.
+    Namespace(String),
 }
 
 /// Why a Pod gets no sidecar.
@@ -74,24 +83,25 @@ pub fn decide(pod: &Value, namespace: &Namespace, settings: &Settings) -> Result
     if EXCLUDED.contains(&name.as_str()) || *name == settings.namespace {
         return Ok(Decision::Skip(Reason::NamespaceExcluded(name.clone())));
     }
-    let reason = match unwanted(pod, namespace)? {
-        Some(reason) => Some(reason),
-        None => impossible(pod, namespace),
+    let cause = match asked(pod, namespace)? {
+        Ok(cause) => cause,
+        Err(reason) => return Ok(Decision::Skip(reason)),
     };
-    Ok(match reason {
+    Ok(match impossible(pod, namespace) {
         Some(reason) => Decision::Skip(reason),
         None if injected(pod, settings)? == *pod => Decision::Skip(Reason::AlreadyInjected),
-        None => Decision::Inject,
+        None => Decision::Inject(cause),
     })
 }
 
-fn unwanted(pod: &Value, namespace: &Namespace) -> Result<Option<Reason>, Refusal> {
+fn asked(pod: &Value, namespace: &Namespace) -> Result<Result<Cause, Reason>, Refusal> {
     let label = namespace.labels.get(INJECT);
+    let name = || namespace.name.clone();
     Ok(match Wish::of(pod)? {
-        Some(wish) if wish.inject => None,
-        Some(wish) => Some(Reason::OptedOut(wish.place)),
-        None if label.is_some_and(|label| label == ENABLED) => None,
-        None => Some(Reason::NamespaceNotLabelled { namespace: namespace.name.clone(), found: label.cloned() }),
+        Some(wish) if wish.inject => Ok(Cause::Pod(wish.place)),
+        Some(wish) => Err(Reason::OptedOut(wish.place)),
+        None if label.is_some_and(|label| label == ENABLED) => Ok(Cause::Namespace(name())),
+        None => Err(Reason::NamespaceNotLabelled { namespace: name(), found: label.cloned() }),
     })
 }
 
@@ -116,6 +126,15 @@ fn is_windows(pod: &Value) -> bool {
     let selected =
         ["kubernetes.io/os", "beta.kubernetes.io/os"].map(|label| pod.pointer("/spec/nodeSelector")?.get(label));
     pod::text(pod, "/spec/os/name") == Some("windows") || selected.iter().flatten().any(|os| **os == "windows")
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod(place) => write!(f, "{place} is \"true\""),
+            Self::Namespace(name) => write!(f, "its namespace {name} has the label {INJECT}={ENABLED}"),
+        }
+    }
 }
 
 impl fmt::Display for Reason {

@@ -25,8 +25,8 @@ mod settings;
 mod template;
 
 pub use annotation::Annotation;
-pub use choices::Choices;
-pub use decide::{Decision, Reason, decide};
+pub use choices::{Choices, Place};
+pub use decide::{Cause, Decision, Reason, decide};
 pub use inject::injected;
 pub use patch::{Operation, patch};
 pub use refusal::Refusal;

@@ -1,4 +1,4 @@
-use byrnie_injector::{Annotation, Decision, Namespace, Refusal, Settings, decide, patch};
+use byrnie_injector::{Annotation, Cause, Decision, Namespace, Refusal, Settings, decide, patch};
 use serde_json::json;
 
 use super::pod;
@@ -127,5 +127,6 @@ fn what_is_no_pod_gets_an_answer() {
         assert_eq!(told(&pod), wanted);
     }
     let namespace = Namespace { name: "shop".into(), labels: [("byrnie.io/inject".into(), "enabled".into())].into() };
-    assert_eq!(decide(&json!({}), &namespace, &Settings::default()), Ok(Decision::Inject));
+    let cause = Cause::Namespace("shop".into());
+    assert_eq!(decide(&json!({}), &namespace, &Settings::default()), Ok(Decision::Inject(cause)));
 }

@@ -12,9 +12,11 @@ fn labelled() -> Namespace {
     namespace("shop", &[("byrnie.io/inject", "enabled")])
 }
 
+const BY_NAMESPACE: &str = "inject: its namespace shop has the label byrnie.io/inject=enabled";
+
 fn told(pod: &Value, namespace: &Namespace) -> String {
     match decide(pod, namespace, &Settings::default()).expect("nothing is refused") {
-        Decision::Inject => "inject".to_owned(),
+        Decision::Inject(cause) => format!("inject: {cause}"),
         Decision::Skip(reason) => reason.to_string(),
     }
 }
@@ -37,11 +39,11 @@ fn a_pods_label_goes_before_its_annotation_and_that_before_its_namespace() {
     let unlabelled =
         "neither its namespace shop has the label byrnie.io/inject=enabled, nor the Pod byrnie.io/inject=true";
     for (label, annotation, namespace, wanted) in [
-        (None, None, &labelled(), "inject"),
+        (None, None, &labelled(), BY_NAMESPACE),
         (None, None, &bare, unlabelled),
-        (None, Some("true"), &bare, "inject"),
+        (None, Some("true"), &bare, "inject: metadata.annotations[byrnie.io/inject] is \"true\""),
         (None, Some("false"), &labelled(), by_annotation),
-        (Some("true"), Some("false"), &bare, "inject"),
+        (Some("true"), Some("false"), &bare, "inject: metadata.labels[byrnie.io/inject] is \"true\""),
         (Some("false"), Some("true"), &labelled(), by_label),
     ] {
         assert_eq!(told(&with(label, annotation), namespace), wanted, "{label:?} {annotation:?}");
@@ -72,11 +74,11 @@ fn what_cannot_work_is_left_out_with_its_reason() {
         told(&pod, &labelled())
     };
     assert_eq!(spec("hostNetwork", json!(true)), "it is on the network of its node (spec.hostNetwork)");
-    assert_eq!(spec("hostNetwork", json!(false)), "inject");
+    assert_eq!(spec("hostNetwork", json!(false)), BY_NAMESPACE);
     let windows = "it runs on Windows, where nothing can be redirected";
     assert_eq!(spec("os", json!({"name": "windows"})), windows);
     assert_eq!(spec("nodeSelector", json!({"kubernetes.io/os": "windows"})), windows);
-    assert_eq!(spec("nodeSelector", json!({"kubernetes.io/os": "linux"})), "inject");
+    assert_eq!(spec("nodeSelector", json!({"kubernetes.io/os": "linux"})), BY_NAMESPACE);
     assert_eq!(
         told(&pod(json!({"kubernetes.io/config.mirror": "x"})), &labelled()),
         "it is a static Pod of a kubelet, which the API server cannot change"
@@ -92,7 +94,7 @@ fn a_namespace_that_enforces_pod_security_says_what_stands_in_the_way() {
     for (standard, is_injected) in [("privileged", true), ("baseline", false), ("restricted", false)] {
         let labels = [("byrnie.io/inject", "enabled"), ("pod-security.kubernetes.io/enforce", standard)];
         let told = told(&pod(json!({})), &namespace("shop", &labels));
-        assert_eq!(told == "inject", is_injected, "{told}");
+        assert_eq!(told == BY_NAMESPACE, is_injected, "{told}");
         assert!(is_injected || (told.contains(standard) && told.contains("NET_ADMIN")), "{told}");
     }
 }
@@ -102,6 +104,6 @@ fn a_pod_that_has_all_is_left_as_it_is_and_one_that_lacks_something_is_not() {
     let mut whole = injected(&pod(json!({})), &Settings::default()).unwrap();
     assert_eq!(told(&whole, &labelled()), "it has its sidecar already");
     whole["spec"]["initContainers"][1]["securityContext"]["privileged"] = json!(true);
-    assert_eq!(told(&whole, &labelled()), "inject");
-    assert_eq!(told(&pod(json!({"byrnie.io/status": "injected"})), &labelled()), "inject");
+    assert_eq!(told(&whole, &labelled()), BY_NAMESPACE);
+    assert_eq!(told(&pod(json!({"byrnie.io/status": "injected"})), &labelled()), BY_NAMESPACE);
 }
