@@ -130,3 +130,19 @@ fn what_is_no_pod_gets_an_answer() {
     let cause = Cause::Namespace("shop".into());
     assert_eq!(decide(&json!({}), &namespace, &Settings::default()), Ok(Decision::Inject(cause)));
 }
+
+#[test]
+fn the_control_plane_knows_every_annotation_that_is_read_here() {
+    use byrnie_source::objects::annotation::{INJECTION, PROXY};
+    let names: Vec<_> = Annotation::ALL.iter().map(|annotation| annotation.name()).collect();
+    assert_eq!(names, [&[PROXY][..], &INJECTION[..]].concat());
+}
+
+#[test]
+fn the_page_names_every_annotation() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/injection.md")).unwrap();
+    for annotation in Annotation::ALL {
+        let row = page.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{annotation}`")));
+        assert!(row, "docs/injection.md has no row for {annotation}");
+    }
+}

@@ -20,6 +20,22 @@ pub const STATUS: &str = "byrnie.io/status";
 /// what a proxy says of itself.
 pub const PROXY: &str = "byrnie.io/proxy";
 
+/// What a Pod says of the sidecar that is injected; the injector reads and checks these.
+pub const INJECTION: [&str; 12] = [
+    "byrnie.io/exclude-inbound-ports",
+    "byrnie.io/exclude-outbound-ports",
+    "byrnie.io/exclude-outbound-cidrs",
+    "byrnie.io/exclude-uids",
+    "byrnie.io/exclude-interfaces",
+    "byrnie.io/proxy-cpu",
+    "byrnie.io/proxy-cpu-limit",
+    "byrnie.io/proxy-memory",
+    "byrnie.io/proxy-memory-limit",
+    "byrnie.io/log-level",
+    "byrnie.io/proxy-image",
+    "byrnie.io/pre-stop-delay",
+];
+
 /// What all annotations of the mesh start with.
 const PREFIX: &str = "byrnie.io/";
 
@@ -34,12 +50,15 @@ pub(crate) fn tell_unread(pod: &Pod, at: Cursor<'_>) {
         annotations.key(PROXY).tell(Severity::Error, format!("found {proxy:?}: micro and envoy are accepted"));
     }
     let own = pod.metadata.annotations.keys().filter(|name| name.starts_with(PREFIX));
-    for name in own.filter(|name| ![INBOUND, UPSTREAMS, PROXY, STATUS].contains(&&***name)) {
+    let is_read = |name: &str| [INBOUND, UPSTREAMS, PROXY, STATUS].contains(&name) || INJECTION.contains(&name);
+    for name in own.filter(|name| !is_read(name)) {
         let at = annotations.key(name);
         match LATER.contains(&&**name) {
             true => at.tell(Severity::Note, "is known and not in force yet"),
             false => {
-                let message = format!("is read by nothing: {INBOUND}, {UPSTREAMS}, {PROXY} and {STATUS} are accepted");
+                let injection = INJECTION.join(", ");
+                let message =
+                    format!("is read by nothing: {INBOUND}, {UPSTREAMS}, {PROXY}, {STATUS}, {injection} are accepted");
                 at.tell(Severity::Error, message);
             }
         }
