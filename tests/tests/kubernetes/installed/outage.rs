@@ -15,6 +15,7 @@ use super::{SYSTEM, Stage};
 
 const OUTAGE: Duration = Duration::from_secs(60);
 const PARENT: &str = "{kind: Service, name: cart}";
+const NOT_READY: &str = r#"{"status": {"conditions": [{"type": "Ready", "status": "False"}]}}"#;
 const RULES: &str = "- backendRefs: [{name: cart, port: 80}]";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,9 +54,10 @@ async fn a_minute_without_the_api_server_costs_no_request_and_what_is_said_after
     let second = App::named("cart-2").await?;
     let next = Pod::new(&namespace, "cart-2", "next").account("cart").serving(8080, second.address());
     let _next = stage.sidecar(&next, "cart", &stage.replicas[0]).await?;
-    for (pod, app) in [("cart-2", "app=cart"), ("cart-1", "app=former")] {
-        stage.server.kubectl(&["label", "pod", pod, app, "--overwrite", "--namespace", &namespace]).await?;
-    }
+    stage.server.kubectl(&["label", "pod", "cart-2", "app=cart", "--overwrite", "--namespace", &namespace]).await?;
+    // A Pod that left its Service would no longer know what the Service declares of its port.
+    let patch = ["patch", "pod", "cart-1", "--namespace", &namespace, "--subresource=status", "--patch", NOT_READY];
+    stage.server.kubectl(&patch).await?;
     load.answered_by("cart-2").await?;
     // An API server that starts knows no rights for a moment.
     let refused = stage.refused()?;
