@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use byrnie_control_plane::cluster_names::INJECT;
 use byrnie_injector::{Decision, Namespace, Settings, decide, injected};
 use serde_json::{Value, json};
 
@@ -158,7 +159,7 @@ impl<'a> Injection<'a> {
 
     fn namespace(&self, name: &str) -> Namespace {
         let given = || {
-            let label = self.args.inject_namespace.then(|| ("byrnie.io/inject".to_owned(), "enabled".to_owned()));
+            let label = self.args.inject_namespace.then(|| (INJECT.0.to_owned(), INJECT.1.to_owned()));
             Namespace { name: name.to_owned(), labels: label.into_iter().collect() }
         };
         self.namespaces.get(name).cloned().unwrap_or_else(given)

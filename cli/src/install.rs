@@ -16,7 +16,7 @@ use self::layers::Layers;
                   It is what `helm template` makes of charts/byrnie, after the definitions and the namespace.")]
 pub struct Args {
     /// The namespace of the control plane
-    #[arg(short, long, value_name = "NAME", default_value = "byrnie-system", value_parser = values::label)]
+    #[arg(short, long, value_name = "NAME", default_value = byrnie_control_plane::cluster_names::NAMESPACE, value_parser = values::label)]
     namespace: String,
     /// A file of values, as for Helm; a later one goes before an earlier one
     #[arg(short = 'f', long, value_name = "FILE")]

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tracing::warn;
 
 use crate::{
+    cluster_names::{CONTROL_PLANE, PEERS},
     current::Current,
     fleet::{self, Book, Fleet, FleetService},
     gate::TokenGate,
@@ -30,9 +31,7 @@ use crate::{
     trust::TrustBundles,
 };
 
-/// The Lease, and the Service by which replicas find each other.
-const LEASE: &str = "byrnie-control-plane";
-const PEERS: &str = "byrnie-control-plane-peers";
+/// Of the Service by which replicas find each other.
 const PEERS_PORT: u16 = 15012;
 
 /// One replica.
@@ -54,7 +53,7 @@ impl Replica {
     /// Starts to compete for the Lease.
     pub fn start(cluster: Cluster, installed: Installed) -> Self {
         let Installed { namespace, pod, .. } = &installed;
-        let candidate = Candidate { namespace: namespace.clone(), name: LEASE.into(), identity: pod.clone() };
+        let candidate = Candidate { namespace: namespace.clone(), name: CONTROL_PLANE.into(), identity: pod.clone() };
         let leadership = cluster.compete(candidate);
         Self { cluster, installed, leadership, book: Arc::default(), figures: Arc::default() }
     }

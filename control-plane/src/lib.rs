@@ -6,6 +6,7 @@
 
 mod admin;
 mod clients;
+pub mod cluster_names;
 mod current;
 pub mod describe;
 pub mod findings;

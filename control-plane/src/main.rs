@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use byrnie_control_plane::{ControlPlane, Installed, Mode, Settings, leaf_lifetime};
+use byrnie_control_plane::{ControlPlane, Installed, Mode, Settings, cluster_names::NAMESPACE, leaf_lifetime};
 use byrnie_runtime::{logs, told::told};
 use byrnie_source::Access;
 use clap::Parser;
@@ -21,7 +21,7 @@ use clap::Parser;
 #[command(name = "byrnie-control-plane", version)]
 struct Arguments {
     /// The namespace of the control plane
-    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = "byrnie-system")]
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = NAMESPACE)]
     namespace: String,
     /// What this replica is called; others have other names [default: the host name]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]

@@ -16,10 +16,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use crate::trust;
-
-/// The Secret of keys that are made here.
-pub const OWN: &str = "byrnie-ca";
+use crate::{cluster_names::CA_SECRET as OWN, trust};
 
 /// How often what is waited for is told and tried again.
 const LOOK: Duration = Duration::from_secs(5);
@@ -35,7 +32,7 @@ const LOOK_AT_ISSUER: Duration = Duration::from_secs(60);
 pub struct KeySecret {
     /// The namespace of the control plane.
     pub namespace: Arc<str>,
-    /// The Secret of an own issuer (`tls.crt`, `tls.key`, `ca.crt`); without one it is [`OWN`].
+    /// The Secret of an own issuer (`tls.crt`, `tls.key`, `ca.crt`); without one it is [`CA_SECRET`](OWN).
     pub issuer: Option<Arc<str>>,
 }
 

@@ -10,6 +10,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
+    cluster_names::{CONTROL_PLANE, NAMESPACE},
     current::Current,
     fleet::FleetService,
     gate::{Accepted, TokenGate},
@@ -17,11 +18,6 @@ use crate::{
     settings::{Installed, Settings, StartError},
     tls::ServerCertificate,
 };
-
-/// What the control plane is called in its certificates.
-const ACCOUNT: &str = "byrnie-control-plane";
-/// Its namespace, where it is installed in none.
-const NAMESPACE: &str = "byrnie-system";
 
 /// What streams and pages share.
 #[derive(Clone)]
@@ -105,12 +101,12 @@ impl Services {
 
 /// Who the control plane is.
 pub fn account(installed: Option<&Installed>) -> Account {
-    Account::new(installed.map_or(NAMESPACE, |installed| &installed.namespace), ACCOUNT)
+    Account::new(installed.map_or(NAMESPACE, |installed| &installed.namespace), CONTROL_PLANE)
 }
 
 /// The names of its Service, the longest last.
 pub fn names(installed: &Installed, cluster_domain: &str) -> [String; 4] {
-    let name = |rest: &str| format!("{ACCOUNT}{rest}");
+    let name = |rest: &str| format!("{CONTROL_PLANE}{rest}");
     let namespace = &installed.namespace;
     [
         name(""),

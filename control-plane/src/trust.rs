@@ -17,15 +17,10 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use crate::current::Current;
-
-/// The ConfigMap, and its key.
-pub const CONFIG_MAP: &str = "byrnie-trust";
-const KEY: &str = "root.crt";
-
-/// What puts a namespace into the mesh.
-pub const INJECT_LABEL: &str = "byrnie.io/inject";
-pub const INJECT_ENABLED: &str = "enabled";
+use crate::{
+    cluster_names::{INJECT, TRUST_CONFIG_MAP as CONFIG_MAP, TRUST_KEY as KEY},
+    current::Current,
+};
 
 /// Changes come in groups, and Pods all the time.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -64,7 +59,7 @@ impl TrustBundles {
             current,
             roots,
             turn,
-            labelled: cluster.follow(Scope::namespaces_with(INJECT_LABEL, INJECT_ENABLED)),
+            labelled: cluster.follow(Scope::namespaces_with(INJECT.0, INJECT.1)),
             held: cluster.follow(Scope::config_maps_named(CONFIG_MAP)),
             refused: BTreeMap::new(),
         }

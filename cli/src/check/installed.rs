@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use byrnie_control_plane::cluster_names::CONTROL_PLANE as NAME;
 use byrnie_source::ObjectPath;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     Asked, keys, mesh,
-    report::{Check, NAME, Report, log},
+    report::{Check, Report, log},
 };
 
 const CONTAINER: &str = "control-plane";

@@ -6,6 +6,9 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use byrnie_control_plane::cluster_names::{
+    CA_SECRET as OWN_SECRET, INJECT, TRUST_CONFIG_MAP as TRUST, TRUST_KEY as ROOTS,
+};
 use byrnie_source::{CallError, ObjectPath, Scope};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
@@ -16,13 +19,6 @@ use super::{
     certificates::{self, Certificate},
     report::{Check, Report, log},
 };
-
-const OWN_SECRET: &str = "byrnie-ca";
-const TRUST: &str = "byrnie-trust";
-const ROOTS: &str = "root.crt";
-
-/// What puts a namespace into the mesh.
-const INJECT: (&str, &str) = ("byrnie.io/inject", "enabled");
 
 /// The annotations of Pods that have a sidecar.
 const SIDECAR: [&str; 3] = ["byrnie.io/inbound", "byrnie.io/upstreams", "byrnie.io/status"];

@@ -1,10 +1,8 @@
 use std::fmt;
 
+use byrnie_control_plane::cluster_names::CONTROL_PLANE as NAME;
 use byrnie_source::CallError;
 use serde_json::{Value, json};
-
-/// What the Deployment and the Lease of the control plane are called.
-pub const NAME: &str = "byrnie-control-plane";
 
 /// How a check ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,6 +3,7 @@
 use std::{env, ffi::OsStr, fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result, bail};
+use byrnie_control_plane::cluster_names::{CONTROL_PLANE, NAMESPACE};
 use byrnie_source::{Access, Cluster, Scope};
 use serde_json::Value;
 
@@ -11,10 +12,8 @@ use super::{ControlPlane, Door};
 /// Where `byrnie run` shows its debug pages.
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 15014);
 
-const NAMESPACE: &str = "byrnie-system";
-
 /// The label of the control plane's Pods, and its value.
-const LABEL: (&str, &str) = ("app.kubernetes.io/name", "byrnie-control-plane");
+const LABEL: (&str, &str) = ("app.kubernetes.io/name", CONTROL_PLANE);
 
 /// `--admin-address`, or what names a cluster.
 #[derive(Clone, Debug, clap::Args)]

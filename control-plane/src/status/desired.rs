@@ -91,8 +91,7 @@ pub fn all(state: &State) -> BTreeMap<ObjectRef, Desired> {
 impl Condition {
     /// Whether the object does not do what its author meant.
     pub fn is_bad(&self) -> bool {
-        let good = if matches!(self.kind, "PartiallyInvalid" | "Conflicted") { Holds::False } else { Holds::True };
-        self.status != good && self.status != Holds::Unknown
+        is_bad(self.kind, self.status.as_str())
     }
 }
 
@@ -111,6 +110,12 @@ impl From<bool> for Holds {
     fn from(holds: bool) -> Self {
         if holds { Self::True } else { Self::False }
     }
+}
+
+/// Whether a condition of this kind and status, as Kubernetes writes it, says that something is wrong.
+pub fn is_bad(kind: &str, status: &str) -> bool {
+    let bad = if matches!(kind, "PartiallyInvalid" | "Conflicted") { Holds::True } else { Holds::False };
+    status == bad.as_str()
 }
 
 fn insert(all: &mut BTreeMap<ObjectRef, Desired>, origin: &Origin, said: Said) {

@@ -3,7 +3,7 @@
 use byrnie_source::ObjectPath;
 use serde_json::{Map, Value, json};
 
-use super::desired::{Condition, Desired, Holds, Said};
+use super::desired::{Condition, Desired, Holds, Said, is_bad};
 
 /// Who we are among the controllers of a route's parents (Gateway API, `RouteParentStatus.controllerName`).
 pub const CONTROLLER: &str = "byrnie.io/mesh";
@@ -127,8 +127,7 @@ impl Writing<'_> {
         let since = said.filter(|said| said["status"] == status).and_then(|said| said["lastTransitionTime"].as_str());
         if since.is_none() || said.is_some_and(|said| said["reason"] != condition.reason) {
             let was = said.and_then(|said| said["status"].as_str());
-            let good = if matches!(condition.kind, "PartiallyInvalid" | "Conflicted") { "False" } else { "True" };
-            let was_bad = was.is_some_and(|was| was != good && was != "Unknown");
+            let was_bad = was.is_some_and(|was| is_bad(condition.kind, was));
             self.turned.push(Turned { condition: condition.clone(), was_bad });
         }
         let message = &condition.message[..condition.message.floor_char_boundary(LONGEST_MESSAGE)];

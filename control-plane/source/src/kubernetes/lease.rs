@@ -73,12 +73,7 @@ impl Leadership {
         Self { turn, calls, path, identity, task }
     }
 
-    /// Who holds it, and until when this process does.
-    pub fn now(&self) -> Turn {
-        self.turn.borrow().clone()
-    }
-
-    /// The same, to be looked at by others.
+    /// Who holds it, and until when this process does, at any time.
     pub fn turns(&self) -> latest::Receiver<Turn> {
         self.turn.clone()
     }
@@ -137,7 +132,7 @@ impl Competing {
             Err(CallError::Conflict(_) | CallError::Exists(_) | CallError::Missing(_)) => {
                 self.election.lost();
                 self.tell();
-                Ok(RETRY.min(PERIOD))
+                Ok(RETRY)
             }
             Err(error) => Err(error),
         }
