@@ -42,7 +42,7 @@ enum Verb {
     Crds,
     /// Print the objects of the control plane for a cluster, for `kubectl apply --server-side -f -`.
     Install(install::Args),
-    /// Print objects with the sidecars that their Pods would get.
+    /// Print objects with the sidecars that their Pods would get; to be read, for they do not start yet.
     Inject(inject::Args),
     /// Print a join token for a workload.
     Token(token::Args),
