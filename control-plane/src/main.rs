@@ -1,7 +1,7 @@
 //! `byrnie-control-plane`: the control plane of a cluster, as the chart installs it.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::SocketAddr,
     path::PathBuf,
     process::ExitCode,
     time::Duration,
@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use byrnie_control_plane::{ControlPlane, Installed, Mode, Settings, cluster_names::NAMESPACE, leaf_lifetime};
-use byrnie_runtime::{logs, told::told};
+use byrnie_runtime::{listen::everywhere, logs, told::told};
 use byrnie_source::Access;
 use clap::Parser;
 
@@ -50,13 +50,6 @@ struct Arguments {
     /// Form of the log on standard error; BYRNIE_LOG sets what is logged (default: info)
     #[arg(long, value_name = "FORMAT", default_value = "json")]
     log_format: logs::Format,
-}
-
-/// All addresses: a socket of IPv6 takes IPv4 too, and cannot be had where the kernel has no IPv6.
-fn everywhere(port: u16) -> SocketAddr {
-    let interfaces = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
-    let ip = if interfaces.is_empty() { Ipv4Addr::UNSPECIFIED.into() } else { IpAddr::from(Ipv6Addr::UNSPECIFIED) };
-    (ip, port).into()
 }
 
 fn main() -> ExitCode {

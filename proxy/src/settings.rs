@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use byrnie_runtime::logs;
+use byrnie_runtime::{listen::everywhere, logs};
 use clap::{Parser, ValueEnum};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Health, metrics and debugging, by plain HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15000")]
     admin_address: SocketAddr,
+    /// A port of all addresses that tells a kubelet whether this is ready, by plain HTTP: `/ready`, `/healthz/ready`
+    #[arg(long, value_name = "PORT")]
+    health_port: Option<u16>,
     /// Where the last good configuration is kept, so that a restart serves while the control plane is away
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -67,6 +70,8 @@ pub struct Settings {
     pub token_file: PathBuf,
     /// The admin pages.
     pub admin: SocketAddr,
+    /// Where a kubelet asks whether this is ready.
+    pub health: Option<SocketAddr>,
     /// The last good configuration; the folder is there.
     pub state: Option<PathBuf>,
     /// At least 1.
@@ -168,6 +173,7 @@ impl Arguments {
             roots_file,
             token_file: self.token_file,
             admin: self.admin_address,
+            health: self.health_port.map(everywhere),
             state: self.state,
             workers: self.workers,
             access_log: self.access_log,

@@ -1,6 +1,9 @@
 //! Binding a port so that a failure tells the operator what to do.
 
-use std::{io, net::SocketAddr};
+use std::{
+    fs, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use tokio::net::{TcpListener, TcpSocket};
 
@@ -21,6 +24,13 @@ pub struct BindError {
 /// Connections that wait to be accepted: a fleet that comes back does so all at once, and what overflows the queue is
 /// reset. The kernel cuts this to `net.core.somaxconn`, whose default it is.
 const BACKLOG: u32 = 4096;
+
+/// All addresses: a socket of IPv6 takes IPv4 too, and cannot be had where the kernel has no IPv6.
+pub fn everywhere(port: u16) -> SocketAddr {
+    let interfaces = fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let ip = if interfaces.is_empty() { Ipv4Addr::UNSPECIFIED.into() } else { IpAddr::from(Ipv6Addr::UNSPECIFIED) };
+    (ip, port).into()
+}
 
 /// Binds `address`; `flag` is the option that chooses another, for the error.
 pub async fn bind(purpose: &'static str, flag: &'static str, address: SocketAddr) -> Result<TcpListener, BindError> {

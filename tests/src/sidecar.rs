@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Output, Stdio},
 };
@@ -145,7 +145,10 @@ impl Sidecar {
         let log = folder.join(format!("{stem}.proxy.log"));
         let mut command = Command::new(program("byrnie-proxy")?);
         command.args(["--workload", workload, "--xds-address", &xds.to_string()]);
-        command.args(["--admin-address", &admin.to_string(), "--access-log", "json"]).arg("--token-file").arg(&file);
+        command
+            .args(["--admin-address", &admin.to_string(), "--access-log", "json", "--health-port", "0"])
+            .arg("--token-file")
+            .arg(&file);
         if let Some(roots) = roots {
             let file = folder.join(format!("{stem}.roots.pem"));
             fs::write(&file, roots)?;
@@ -189,6 +192,14 @@ impl Sidecar {
     /// Its admin address.
     pub fn admin(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Where a kubelet would ask a micro-proxy for its health: a port of all addresses.
+    pub fn health(&self) -> Result<SocketAddr> {
+        let log = self.log();
+        let told = log.split_whitespace().find_map(|word| word.strip_prefix("health="));
+        let address: SocketAddr = told.with_context(|| format!("no health port in {log}"))?.parse()?;
+        Ok((Ipv4Addr::LOCALHOST, address.port()).into())
     }
 
     /// Its log.

@@ -98,6 +98,22 @@ async fn requests_are_told_by_both_sides_with_istios_labels_and_logged() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_port_for_a_kubelet_tells_whether_it_is_ready_and_takes_no_orders() -> Result<()> {
+    let app = App::http1(|_| reply(200, "hello")).await?;
+    let shop = Shop::start(&app).await?;
+    let health = shop.server.health()?;
+    for path in ["/ready", "/healthz/ready"] {
+        let answer = http::get(health, "localhost", path).await?;
+        assert_eq!((answer.status, &*answer.body), (200, "LIVE\n"));
+    }
+    for path in ["/config_dump", "/stats", "/logging", "/drain", "/quitquitquit"] {
+        assert_eq!(http::get(health, "localhost", path).await?.status, 404, "{path}");
+    }
+    assert_eq!(shop.get("/").await?, 200);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_serves_is_shown_as_an_envoy_shows_it() -> Result<()> {
     let app = App::http1(|_| reply(200, "hello")).await?;
     let shop = Shop::start(&app).await?;

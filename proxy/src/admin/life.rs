@@ -18,8 +18,8 @@ pub struct Asks {
     pub quit: Arc<Notify>,
 }
 
-/// Adds `/ready` and its alias, `/drain` and `/quitquitquit`.
-pub fn add(routes: &mut Routes, shared: &Arc<Shared>, waits: &Waits, asks: &Asks) {
+/// Adds `/ready` and its alias.
+pub fn add_ready(routes: &mut Routes, shared: &Arc<Shared>, waits: &Waits) {
     for path in ["/ready", "/healthz/ready"] {
         let (of, waits) = (Arc::clone(shared), Arc::clone(waits));
         let about = "200 LIVE when warm, 503 with what is waited for before, and once draining";
@@ -28,6 +28,10 @@ pub fn add(routes: &mut Routes, shared: &Arc<Shared>, waits: &Waits, asks: &Asks
             async move { reply }
         });
     }
+}
+
+/// Adds `/drain` and `/quitquitquit`.
+pub fn add_asks(routes: &mut Routes, asks: &Asks) {
     let drain = Arc::clone(&asks.drain);
     let about = "finish connections: GOAWAY, connection: close; new ones are still taken";
     routes.add(Method::POST, "/drain", about, move |_| {

@@ -49,10 +49,18 @@ pub struct Pages {
     pub levels: Levels,
 }
 
+/// The one page that is served beyond loopback: a kubelet asks it.
+pub fn health(pages: &Pages) -> Routes {
+    let mut routes = Routes::default();
+    life::add_ready(&mut routes, &pages.shared, &pages.waits);
+    routes
+}
+
 /// All pages.
 pub fn routes(pages: &Pages) -> Routes {
     let mut routes = Routes::default();
-    life::add(&mut routes, &pages.shared, &pages.waits, &pages.asks);
+    life::add_ready(&mut routes, &pages.shared, &pages.waits);
+    life::add_asks(&mut routes, &pages.asks);
     let of = pages.clone();
     let about =
         "what the control plane sent, as it is in force; ?resource=dynamic_active_clusters and its like for one list";

@@ -14,7 +14,7 @@ pub(crate) mod resources;
 pub mod sweeps;
 
 use std::{
-    io,
+    io, iter,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -30,11 +30,11 @@ use byrnie_runtime::{
 use byrnie_xds::{Handle, Link, Listeners};
 use tokio::{
     net::TcpListener,
-    sync::oneshot,
+    sync::watch,
     task::JoinSet,
     time::{Instant, interval, sleep_until, timeout},
 };
-use tracing::{info, warn};
+use tracing::{field::display, info, warn};
 
 use self::{follow::Control, load::Reports};
 use crate::{
@@ -60,6 +60,7 @@ pub struct Proxy {
     levels: Levels,
     signals: Signals,
     admin: TcpListener,
+    health: Option<TcpListener>,
     link: Link,
     xds: Handle,
     keeper: Keeper,
@@ -88,6 +89,10 @@ impl Proxy {
         let started = SystemTime::now();
         let signals = Signals::register()?;
         let admin = listen::bind("admin", "--admin-address", settings.admin).await?;
+        let health = match settings.health {
+            Some(address) => Some(listen::bind("health", "--health-port", address).await?),
+            None => None,
+        };
         let (link, xds) = Link::new(xds_settings(&settings))?;
         let identity = Arc::new(Current::new());
         let keeper = Keeper::new(source(&settings), settings.state.as_deref().map(Stored::new), Arc::clone(&identity));
@@ -98,7 +103,7 @@ impl Proxy {
         let shared = Arc::new(Shared::new(Config::default(), contexts, want, telemetry));
         let start = |index| Worker::start(index, Arc::clone(&shared));
         let workers = (0..usize::from(settings.workers)).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { settings, started, levels, signals, admin, link, xds, keeper, identity, shared, workers })
+        Ok(Self { settings, started, levels, signals, admin, health, link, xds, keeper, identity, shared, workers })
     }
 
     /// Serves until a signal comes, then ends in order.
@@ -119,11 +124,23 @@ impl Proxy {
             metrics: metrics(&self.shared, &self.xds, &self.identity),
             levels: self.levels,
         };
-        let (stop_admin, admin_stopped) = oneshot::channel::<()>();
-        info!(workload = %self.settings.workload, xds = %self.settings.xds, admin = %self.admin.local_addr()?, "starting");
+        let (stop, stopped) = watch::channel(());
+        let (workload, xds) = (&self.settings.workload, &self.settings.xds);
+        let health = self.health.as_ref().map(TcpListener::local_addr).transpose()?.map(display);
+        info!(%workload, %xds, admin = %self.admin.local_addr()?, health, "starting");
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&pages.updated).follow(self.xds.resources()));
-        tasks.spawn(server::serve(self.admin, admin::routes(&pages), Limits::default(), admin_stopped));
+        let served = iter::once((self.admin, admin::routes(&pages)))
+            .chain(self.health.map(|listener| (listener, admin::health(&pages))));
+        for (listener, routes) in served {
+            let mut stopped = stopped.clone();
+            tasks.spawn(server::serve(
+                listener,
+                routes,
+                Limits::default(),
+                async move { stopped.changed().await.ok() },
+            ));
+        }
         tasks.spawn(async { match self.link.run().await {} });
         tasks.spawn(self.keeper.run());
         tasks.spawn(Arc::clone(&self.shared.telemetry).keep());
@@ -147,7 +164,7 @@ impl Proxy {
         }
         end(control.end()).await;
         info!("ended");
-        drop(stop_admin);
+        drop(stop);
         tasks.shutdown().await;
         Ok(())
     }
