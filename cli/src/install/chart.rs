@@ -11,13 +11,19 @@ pub const VALUES: &str = include_str!("../../../charts/byrnie/values.yaml");
 const HELPERS: &str = include_str!("../../../charts/byrnie/templates/_helpers.tpl");
 
 /// In the order in which they are best applied.
-const TEMPLATES: [(&str, &str); 6] = [
+const TEMPLATES: [(&str, &str); 12] = [
     ("serviceaccount.yaml", include_str!("../../../charts/byrnie/templates/serviceaccount.yaml")),
     ("clusterrole.yaml", include_str!("../../../charts/byrnie/templates/clusterrole.yaml")),
     ("role.yaml", include_str!("../../../charts/byrnie/templates/role.yaml")),
     ("services.yaml", include_str!("../../../charts/byrnie/templates/services.yaml")),
     ("poddisruptionbudget.yaml", include_str!("../../../charts/byrnie/templates/poddisruptionbudget.yaml")),
     ("deployment.yaml", include_str!("../../../charts/byrnie/templates/deployment.yaml")),
+    ("injector/serviceaccount.yaml", include_str!("../../../charts/byrnie/templates/injector/serviceaccount.yaml")),
+    ("injector/clusterrole.yaml", include_str!("../../../charts/byrnie/templates/injector/clusterrole.yaml")),
+    ("injector/service.yaml", include_str!("../../../charts/byrnie/templates/injector/service.yaml")),
+    ("injector/poddisruptionbudget.yaml", include_str!("../../../charts/byrnie/templates/injector/poddisruptionbudget.yaml")),
+    ("injector/deployment.yaml", include_str!("../../../charts/byrnie/templates/injector/deployment.yaml")),
+    ("injector/webhooks.yaml", include_str!("../../../charts/byrnie/templates/injector/webhooks.yaml")),
 ];
 
 /// The chart has the version of this program.

@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Values {
-    /// The image of the control plane.
+    /// The image of the control plane, and how nodes fetch it and the others.
     image: Image,
-    /// How many replicas; all of them serve, and one of them writes for all.
+    /// How many replicas of the control plane; all of them serve, and one of them writes for all.
     replicas: NonZeroU32,
     /// How many replicas a drain of nodes leaves.
     pod_disruption_budget: PodDisruptionBudget,
@@ -30,15 +30,15 @@ pub struct Values {
     #[serde(deserialize_with = "secret")]
     #[schemars(regex(pattern = SECRET), length(max = 253))]
     issuer_secret: String,
-    /// Requests and limits of a replica.
+    /// Requests and limits of a replica of the control plane.
     resources: Map<String, Value>,
-    /// Labels of the nodes on which replicas may run.
+    /// Labels of the nodes on which replicas of the control plane and the injector may run.
     node_selector: BTreeMap<String, String>,
     /// Taints of nodes that replicas bear.
     tolerations: Vec<Map<String, Value>>,
-    /// Where replicas run. Empty: each on a host of its own where that can be.
+    /// Where replicas of the control plane run. Empty: each on a host of its own where that can be.
     affinity: Map<String, Value>,
-    /// How replicas spread, for example over zones; select them by app.kubernetes.io/name: byrnie-control-plane.
+    /// How those of the control plane spread, for example over zones; select them by app.kubernetes.io/name: byrnie-control-plane.
     topology_spread_constraints: Vec<Map<String, Value>>,
     /// The PriorityClass of replicas, such as system-cluster-critical.
     priority_class_name: String,
@@ -48,6 +48,8 @@ pub struct Values {
     pod_labels: BTreeMap<String, String>,
     /// The Service that proxies call.
     service: Service,
+    /// What puts sidecars into Pods as they are made.
+    injector: Injector,
     /// What Helm hands to a chart that is part of another one. It means nothing here.
     #[serde(default)]
     global: Map<String, Value>,
@@ -62,9 +64,9 @@ struct Image {
     repository: String,
     /// Its tag, also with a digest (1.2@sha256:...). Empty: the version of the chart.
     tag: String,
-    /// When a node fetches it.
+    /// When a node fetches it, the injector's image and those that are injected.
     pull_policy: PullPolicy,
-    /// Secrets by which nodes fetch it.
+    /// Secrets by which nodes fetch it and the injector's. What is injected is fetched by those of its Pod.
     pull_secrets: Vec<PullSecret>,
 }
 
@@ -89,6 +91,51 @@ struct PodDisruptionBudget {
     enabled: bool,
     /// As many replicas stay.
     min_available: NonZeroU32,
+}
+
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Injector {
+    /// Whether there is one. Without it no Pod gets a sidecar by itself.
+    enabled: bool,
+    /// How many replicas; all of them serve.
+    replicas: NonZeroU32,
+    /// Its image.
+    image: Named,
+    /// The image of the init container that redirects the traffic of a Pod.
+    init_image: Named,
+    /// The image of the sidecar.
+    proxy_image: Named,
+    /// The image of the sidecar of Pods that want Envoy.
+    envoy_image: Envoy,
+    /// Requests and limits of a replica.
+    resources: Map<String, Value>,
+    /// Where replicas run. Empty: each on a host of its own where that can be.
+    affinity: Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    /// Where it is, without a tag.
+    #[serde(deserialize_with = "repository")]
+    #[schemars(length(min = 1))]
+    repository: String,
+    /// Its tag, also with a digest. Empty: the version of the chart.
+    tag: String,
+}
+
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Envoy {
+    /// Where it is, without a tag.
+    #[serde(deserialize_with = "repository")]
+    #[schemars(length(min = 1))]
+    repository: String,
+    /// Its tag, also with a digest. Envoy 1.40 or later, with its Lua filter.
+    #[serde(deserialize_with = "tag")]
+    #[schemars(length(min = 1))]
+    tag: String,
 }
 
 #[derive(Debug, Deserialize, Serialize, JsonSchema)]
@@ -120,6 +167,14 @@ fn repository<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::E
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
         return Err(D::Error::custom("found nothing: the name of an image is accepted"));
+    }
+    Ok(text)
+}
+
+fn tag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Err(D::Error::custom("found nothing: the tag of an image is accepted"));
     }
     Ok(text)
 }

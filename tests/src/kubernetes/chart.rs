@@ -10,9 +10,11 @@ use crate::process::byrnie;
 
 /// The ServiceAccount, the roles, their bindings and the Services have this name, or begin with it.
 pub const CONTROL_PLANE: &str = "byrnie-control-plane";
+/// So have those of the injector.
+pub const INJECTOR: &str = "byrnie-injector";
 
-/// The namespace is the test's own, and nothing runs replicas here.
-const LEFT_OUT: [&str; 3] = ["Namespace", "Deployment", "PodDisruptionBudget"];
+/// The namespace is the test's own, nothing runs replicas here, and nobody would answer the API server for Pods.
+const LEFT_OUT: [&str; 4] = ["Namespace", "Deployment", "PodDisruptionBudget", "MutatingWebhookConfiguration"];
 
 impl ApiServer {
     /// Applies what `byrnie install` prints for a control plane in `namespace`, but for what runs it, and returns the
@@ -28,7 +30,9 @@ impl ApiServer {
         documents.extend(printed.split("\n---\n").filter(|one| !LEFT_OUT.contains(&kind(one))).map(|document| {
             match kind(document) {
                 // Each namespace has its own; the chart knows of one control plane in a cluster.
-                "ClusterRoleBinding" => document.replacen(CONTROL_PLANE, &format!("{CONTROL_PLANE}-{namespace}"), 1),
+                "ClusterRoleBinding" => [CONTROL_PLANE, INJECTOR].iter().fold(document.to_owned(), |document, name| {
+                    document.replacen(&format!("  name: {name}\n"), &format!("  name: {name}-{namespace}\n"), 1)
+                }),
                 _ => document.to_owned(),
             }
         }));

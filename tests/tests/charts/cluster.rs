@@ -26,7 +26,8 @@ async fn helm_3_installs_it_and_helm_4_upgrades_it_and_takes_it_away() -> Result
     let all = "deployments,services,serviceaccounts,roles,rolebindings,poddisruptionbudgets";
     let left = server.kubectl(&[&["get", all, "--output=name"], &namespace[..]].concat()).await?;
     assert_eq!(left, "", "Helm left these");
-    let left = server.kubectl(&["get", "clusterroles,clusterrolebindings", "--output=name"]).await?;
+    let all = "clusterroles,clusterrolebindings,mutatingwebhookconfigurations";
+    let left = server.kubectl(&["get", all, "--output=name"]).await?;
     assert!(!left.contains("byrnie"), "{left}");
     server.kubectl(&[&["get", "secret", "byrnie-ca"], &namespace[..]].concat()).await?;
     Ok(())
@@ -58,20 +59,25 @@ async fn its_pods_keep_to_the_restricted_pod_security_standard() -> Result<()> {
     server.kubectl(&["label", "namespace", &namespace, label]).await?;
     let place = Place::new()?;
     let printed = install(&["--skip-crds", "--namespace", &namespace, "--set", "issuerSecret=own"])?;
-    let deployment = printed.split("\n---\n").last().context("the deployment comes last")?;
-    let file = place.file("deployment.yaml", deployment)?;
-    let deployment = server.kubectl(&["create", "--dry-run=server", "--output=json", "--filename", &file]).await?;
-    let deployment: Value = serde_json::from_str(&deployment)?;
-    let mut pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "byrnie-control-plane-1", "namespace": namespace},
-        "spec": deployment["spec"]["template"]["spec"],
-    });
-    server.create(&pod).await?;
-    pod["metadata"]["name"] = "byrnie-control-plane-2".into();
-    pod["spec"]["containers"][0]["securityContext"] = json!({});
-    let refused = server.create(&pod).await.unwrap_err().to_string();
-    assert!(refused.contains("violates PodSecurity \"restricted:latest\""), "{refused}");
+    let mut tried = 0;
+    for deployment in printed.split("\n---\n").filter(|one| one.contains("\nkind: Deployment\n")) {
+        let file = place.file("deployment.yaml", deployment)?;
+        let create = ["create", "--dry-run=server", "--output=json", "--filename", &file];
+        let deployment: Value = serde_json::from_str(&server.kubectl(&create).await?)?;
+        let name = deployment["metadata"]["name"].as_str().context("a deployment has a name")?;
+        let mut pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": format!("{name}-1"), "namespace": namespace},
+            "spec": deployment["spec"]["template"]["spec"],
+        });
+        server.create(&pod).await?;
+        pod["metadata"]["name"] = format!("{name}-2").into();
+        pod["spec"]["containers"][0]["securityContext"] = json!({});
+        let refused = server.create(&pod).await.unwrap_err().to_string();
+        assert!(refused.contains("violates PodSecurity \"restricted:latest\""), "{refused}");
+        tried += 1;
+    }
+    assert_eq!(tried, 2, "the control plane and the injector");
     Ok(())
 }

@@ -48,6 +48,20 @@ service: {annotations: {example.org/a: 'on', example.org/b: '1e3', example.org/c
         "mesh",
     ),
     ("global: {anything: [1]}", &[], "mesh"),
+    ("", &["injector.enabled=false"], "mesh"),
+    ("", &["injector.replicas=1,injector.image.tag=1.10"], "mesh"),
+    (
+        "injector:
+  image: {repository: localhost:5000/i, tag: '2'}
+  initImage: {tag: \"1@sha256:00\"}
+  proxyImage: {repository: localhost:5000/p}
+  envoyImage: {repository: localhost:5000/e, tag: v1.40.1}
+  resources: {}
+  affinity: {podAntiAffinity: {}}
+",
+        &[],
+        "mesh",
+    ),
 ];
 
 /// Assignments, with a part of what Helm and `byrnie install` say of them.
@@ -71,6 +85,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     ("issuerSecret=A", "at '/issuerSecret': 'A' does not match", "issuerSecret: found \"A\": the name of a Secret"),
     ("image.repository=", "at '/image/repository': minLength", "image.repository: found nothing"),
+    ("injector.envoyImage.tag=", "at '/injector/envoyImage/tag': minLength", "injector.envoyImage.tag: found nothing"),
     ("issuerSecret=null", "missing property 'issuerSecret'", "missing field `issuerSecret`"),
 ];
 
@@ -139,7 +154,8 @@ fn the_definitions_and_the_namespace_come_first_unless_they_are_left_out() -> Re
         all[..5].join(" "),
         "CustomResourceDefinition CustomResourceDefinition CustomResourceDefinition Namespace ServiceAccount"
     );
-    assert_eq!(all.last().map(String::as_str), Some("Deployment"));
+    // With it Pods of the mesh need the injector: so it is the last.
+    assert_eq!(all.last().map(String::as_str), Some("MutatingWebhookConfiguration"));
     assert_eq!(kinds(&["--skip-crds"])?, all[3..]);
     assert_eq!(kinds(&["--skip-crds", "--create-namespace=false"])?, all[4..]);
     Ok(())

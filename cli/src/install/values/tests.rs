@@ -86,16 +86,13 @@ fn the_defaults_hold_every_field() {
     let expected: BTreeSet<_> = fields.into_iter().map(|(path, _)| path).filter(|path| path != "global").collect();
     assert!(expected.contains("image.tag"));
     let text = fs::read_to_string(chart("values.yaml")).unwrap();
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
     let mut found = BTreeSet::new();
-    let mut above = String::new();
-    for line in lines {
+    let mut above: Vec<&str> = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
         let Some((name, _)) = line.split_once(':') else { continue };
-        match name.strip_prefix("  ") {
-            None => above = name.to_owned(),
-            Some(inner) => drop(found.insert(format!("{above}.{inner}"))),
-        }
-        found.insert(name.to_owned());
+        above.truncate((name.len() - name.trim_start().len()) / 2);
+        above.push(name.trim_start());
+        found.insert(above.join("."));
     }
     let missing: Vec<_> = expected.iter().filter(|path| !found.contains(*path)).collect();
     assert!(missing.is_empty(), "values.yaml lacks {missing:?}");
