@@ -8,10 +8,11 @@
 pub mod admin;
 pub mod config;
 pub mod control;
-pub mod identity;
 pub mod run;
 pub mod settings;
 pub mod shared;
 pub mod telemetry;
 pub mod tls;
 pub mod worker;
+
+pub use byrnie_keeper as identity;

@@ -76,7 +76,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::identity::authority::{Authority, CART, FRONT};
+    use crate::identity::testing::{Authority, CART, FRONT};
 
     const HOUR: u64 = 3600;
 

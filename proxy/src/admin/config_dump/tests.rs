@@ -25,7 +25,7 @@ use byrnie_xds::{Client, Listeners};
 use prost::{Message, Name};
 
 use super::*;
-use crate::identity::authority::{Authority, CART};
+use crate::identity::testing::{Authority, CART};
 
 /// What a control plane sent, in its order.
 struct Sent {

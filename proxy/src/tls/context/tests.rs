@@ -3,7 +3,7 @@ use std::time::Duration;
 use byrnie_config::PeerName;
 
 use super::*;
-use crate::identity::authority::{Authority, CART};
+use crate::identity::testing::{Authority, CART};
 
 fn downstream(alpn: &str) -> Arc<DownstreamTls> {
     let peers = vec![PeerName::Prefix("spiffe://cluster.local/".into())];

@@ -50,7 +50,7 @@ fn certificate(der: &[u8], now: SystemTime) -> Value {
 }
 
 /// As RFC 3339 has it, in whole seconds.
-pub(crate) fn written(time: SystemTime) -> String {
+pub fn written(time: SystemTime) -> String {
     let time = OffsetDateTime::from(time);
     let (date, [hour, minute, second]) = (time.date(), [time.hour(), time.minute(), time.second()]);
     format!("{}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", date.year(), u8::from(date.month()), date.day())
@@ -61,7 +61,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{
-        super::authority::{Authority, CART},
+        super::testing::{Authority, CART},
         *,
     };
 

@@ -114,7 +114,7 @@ impl Source {
     }
 
     /// A connection that stays; a control plane that vanished without closing it is noticed.
-    pub(crate) async fn connect_for_long(&self) -> Result<Channel, SourceError> {
+    pub async fn connect_for_long(&self) -> Result<Channel, SourceError> {
         let endpoint = self.endpoint()?.http2_keep_alive_interval(KEEPALIVE_INTERVAL);
         let endpoint = endpoint.keep_alive_timeout(KEEPALIVE_TIMEOUT).keep_alive_while_idle(true);
         endpoint.connect().await.map_err(|source| self.failed(source))
@@ -138,7 +138,7 @@ impl Source {
     }
 
     /// The value of `authorization`, as the token file has it now.
-    pub(crate) fn authorization(&self) -> Result<MetadataValue<tonic::metadata::Ascii>, SourceError> {
+    pub fn authorization(&self) -> Result<MetadataValue<tonic::metadata::Ascii>, SourceError> {
         let text = format!("Bearer {}", read(&self.token_file)?.trim());
         let mut value: MetadataValue<_> =
             text.parse().map_err(|source| SourceError::Token { path: self.token_file.clone(), source })?;

@@ -19,17 +19,18 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-#[cfg(test)]
-pub(crate) mod authority;
 mod current;
 mod keeper;
 mod page;
 mod source;
 mod stored;
+#[cfg(any(test, feature = "testing"))]
+#[allow(clippy::unwrap_used, clippy::new_without_default, missing_docs, reason = "of tests alone")]
+pub mod testing;
 
 pub use current::Current;
 pub use keeper::Keeper;
-pub(crate) use page::written as rfc3339;
+pub use page::written as rfc3339;
 pub use source::{Source, SourceError};
 pub use stored::{Stored, StoredError};
 
@@ -143,12 +144,12 @@ impl Identity {
     }
 
     /// The chain with its key, for either side of a handshake.
-    pub(crate) fn own(&self) -> &Arc<SingleCertAndKey> {
+    pub fn own(&self) -> &Arc<SingleCertAndKey> {
         &self.own
     }
 
     /// What peers are proven by.
-    pub(crate) fn trust(&self) -> &Arc<RootCertStore> {
+    pub fn trust(&self) -> &Arc<RootCertStore> {
         &self.trust
     }
 }
@@ -160,7 +161,7 @@ impl fmt::Debug for Identity {
 }
 
 /// From when until when the certificate `der` is valid (RFC 5280, section 4.1.2.5).
-pub(crate) fn validity(der: &[u8]) -> Result<(SystemTime, SystemTime), CertificateError> {
+pub fn validity(der: &[u8]) -> Result<(SystemTime, SystemTime), CertificateError> {
     let read = X509Certificate::from_der(der);
     let (_, certificate) = read.map_err(|error| CertificateError::Unreadable(error.to_string()))?;
     let validity = certificate.validity();

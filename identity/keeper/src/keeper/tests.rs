@@ -21,7 +21,7 @@ use tonic::{
 };
 
 use super::{
-    super::authority::{Authority, CART},
+    super::testing::{Authority, CART},
     *,
 };
 

@@ -1,7 +1,7 @@
 use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use super::{
-    super::authority::{Authority, CART},
+    super::testing::{Authority, CART},
     *,
 };
 
