@@ -21,7 +21,10 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("injector/serviceaccount.yaml", include_str!("../../../charts/byrnie/templates/injector/serviceaccount.yaml")),
     ("injector/clusterrole.yaml", include_str!("../../../charts/byrnie/templates/injector/clusterrole.yaml")),
     ("injector/service.yaml", include_str!("../../../charts/byrnie/templates/injector/service.yaml")),
-    ("injector/poddisruptionbudget.yaml", include_str!("../../../charts/byrnie/templates/injector/poddisruptionbudget.yaml")),
+    (
+        "injector/poddisruptionbudget.yaml",
+        include_str!("../../../charts/byrnie/templates/injector/poddisruptionbudget.yaml"),
+    ),
     ("injector/deployment.yaml", include_str!("../../../charts/byrnie/templates/injector/deployment.yaml")),
     ("injector/webhooks.yaml", include_str!("../../../charts/byrnie/templates/injector/webhooks.yaml")),
 ];

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use byrnie_tests::kubernetes::ApiServer;
 use serde_json::{Value, json};
 
-use crate::{Place, chart, install};
+use crate::{Place, chart, install, webhooks};
 
 #[tokio::test]
 async fn helm_3_installs_it_and_helm_4_upgrades_it_and_takes_it_away() -> Result<()> {
@@ -20,8 +20,14 @@ async fn helm_3_installs_it_and_helm_4_upgrades_it_and_takes_it_away() -> Result
     // What the control plane makes while it runs.
     let secret = ["create", "secret", "generic", "byrnie-ca"];
     server.kubectl(&[&secret[..], &namespace].concat()).await?;
-    place.helm(4, &kubeconfig, &[&["upgrade"], &release[..], &["--set", "replicas=3"]].concat())?;
-    assert_eq!(server.kubectl(&replicas).await?, "3");
+    for (major, number) in [(3, "4"), (4, "3")] {
+        webhooks::write_bundle(&server).await?;
+        webhooks::meddle(&server).await?;
+        let set = format!("replicas={number}");
+        place.helm(major, &kubeconfig, &[&["upgrade"], &release[..], &["--set", &set]].concat())?;
+        assert_eq!(server.kubectl(&replicas).await?, number);
+        webhooks::are_the_charts_with_their_bundle(&server).await?;
+    }
     place.helm(4, &kubeconfig, &[&["uninstall", "byrnie"], &namespace[..]].concat())?;
     let all = "deployments,services,serviceaccounts,roles,rolebindings,poddisruptionbudgets";
     let left = server.kubectl(&[&["get", all, "--output=name"], &namespace[..]].concat()).await?;
@@ -40,14 +46,18 @@ async fn what_byrnie_install_prints_is_applied_twice_and_then_taken_over_by_helm
     let file = place.file("printed.yaml", &install(&[])?)?;
     let apply = ["apply", "--server-side", "--filename", &file];
     server.kubectl(&apply).await?;
+    webhooks::write_bundle(&server).await?;
     let again = server.kubectl(&apply).await?;
     assert!(again.lines().count() > 10, "{again}");
+    webhooks::are_the_charts_with_their_bundle(&server).await?;
     let get = ["get", "namespace", "byrnie-system", "--output=jsonpath={.metadata.labels}"];
     let labels: Value = serde_json::from_str(&server.kubectl(&get).await?)?;
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
+    webhooks::meddle(&server).await?;
     let chart = chart();
     let options = ["upgrade", "--install", "byrnie", &chart, "--namespace", "byrnie-system", "--take-ownership"];
     place.helm(4, &server.kubeconfig(), &[&options[..], &["--server-side=true", "--force-conflicts"]].concat())?;
+    webhooks::are_the_charts_with_their_bundle(&server).await?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod cluster;
 mod rights;
 mod same;
+mod webhooks;
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! What the chart's ServiceAccount may do, and what it may not.
+//! What the chart's ServiceAccounts may do, and what they may not.
 
 use std::fs;
 
@@ -44,14 +44,39 @@ const AT_HOME: &[(&str, &str, bool)] = &[
     ("list", "secrets", false),
     ("delete", "secrets/byrnie-ca", false),
 ];
+/// Of the injector, and nothing more at home.
+const INJECTORS: &[(&str, &str, bool)] = &[
+    ("get", "namespaces/shop", true),
+    ("watch", "namespaces", true),
+    ("watch", "meshconfigs.mesh.byrnie.io", true),
+    ("patch", "meshconfigs.mesh.byrnie.io/status", false),
+    ("watch", "mutatingwebhookconfigurations.admissionregistration.k8s.io/byrnie-injector", true),
+    ("patch", "mutatingwebhookconfigurations.admissionregistration.k8s.io/byrnie-injector", true),
+    ("update", "mutatingwebhookconfigurations.admissionregistration.k8s.io/byrnie-injector", false),
+    ("patch", "mutatingwebhookconfigurations.admissionregistration.k8s.io/other", false),
+    ("create", "mutatingwebhookconfigurations.admissionregistration.k8s.io", false),
+    ("delete", "mutatingwebhookconfigurations.admissionregistration.k8s.io/byrnie-injector", false),
+    ("get", "pods", false),
+    ("patch", "pods", false),
+    ("get", "configmaps/byrnie-trust", false),
+    ("get", "secrets/byrnie-ca", false),
+    ("create", "tokenreviews.authentication.k8s.io", false),
+    ("create", "serviceaccounts/default --subresource=token", false),
+];
 
 #[tokio::test]
-async fn the_account_may_do_what_it_needs_and_no_more() -> Result<()> {
+async fn the_accounts_may_do_what_they_need_and_no_more() -> Result<()> {
     let server = ApiServer::shared().await?;
     server.apply_crds(&gateway_crds()?).await?;
     let (home, elsewhere) = (server.namespace("home").await?, server.namespace("elsewhere").await?);
     let account = server.install_with(&home, &["--set", "issuerSecret=own"]).await?;
-    for (namespace, rights) in [(&elsewhere, EVERYWHERE), (&home, AT_HOME)] {
+    let injector = server.kubeconfig_of(&home, "byrnie-injector").await?;
+    for (account, namespace, rights) in [
+        (&account, &elsewhere, EVERYWHERE),
+        (&account, &home, AT_HOME),
+        (&injector, &elsewhere, INJECTORS),
+        (&injector, &home, INJECTORS),
+    ] {
         for (verb, resource, expected) in rights {
             let words: Vec<&str> = resource.split(' ').collect();
             let mut arguments = vec!["auth", "can-i", verb, "--namespace", namespace];
@@ -64,7 +89,7 @@ async fn the_account_may_do_what_it_needs_and_no_more() -> Result<()> {
                 _ => arguments.push(&named),
             }
             arguments.extend(&words[1..]);
-            let answer = server.kubectl_as(&account, &arguments).await;
+            let answer = server.kubectl_as(account, &arguments).await;
             assert_eq!(answer.is_ok(), *expected, "{verb} {} in {namespace}: {answer:?}", words.join(" "));
         }
     }
