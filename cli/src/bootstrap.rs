@@ -3,7 +3,7 @@ use std::{fs, net::SocketAddr, time::Duration};
 use anyhow::{Context, Result, ensure};
 use byrnie_ca::State;
 use byrnie_model::WorkloadName;
-use byrnie_snapshot::bootstrap::{self, Bootstrap, Source, XdsAddress};
+use byrnie_proto::bootstrap::{self, Bootstrap, Source, XdsAddress};
 use clap::{Subcommand, ValueEnum};
 
 use crate::{state::StateDirectory, token};
@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
                 address.is_loopback(),
                 "--xds-address {address}: a proxyless gRPC client is served on a loopback address only"
             );
-            print!("{}", bootstrap::grpc(&Bootstrap::new(common.workload.clone(), address)));
+            print!("{}", bootstrap::grpc(&Bootstrap::new(&common.workload, address)));
         }
     }
     Ok(())
@@ -116,7 +116,7 @@ fn envoy(args: &EnvoyArgs) -> Result<Bootstrap> {
         token: Some(token),
         admin: args.envoy_admin_address,
         delta: args.protocol == Protocol::Delta,
-        ..Bootstrap::new(args.common.workload.clone(), address)
+        ..Bootstrap::new(&args.common.workload, address)
     })
 }
 
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn with_a_token_in_a_file_the_control_plane_is_the_installed_one_and_is_proven() {
         let bootstrap = made(&["--roots-file", "/root.crt"]).unwrap();
-        assert_eq!(bootstrap.xds.to_string(), IN_A_CLUSTER);
+        assert_eq!(bootstrap.server.to_string(), IN_A_CLUSTER);
         assert_eq!(bootstrap.trust, Some(Source::File("/root.crt".to_owned())));
         assert_eq!(bootstrap.token, Some(Source::File("/token".to_owned())));
         let unproven = made(&[]).unwrap_err().to_string();

@@ -1,8 +1,9 @@
-//! What crosses the wire: Envoy's xDS v3 types, Byrnie's own services, and the type URLs.
+//! What crosses the wire: Envoy's xDS v3 types, Byrnie's own services, the type URLs, and what clients are started with.
 //!
 //! Everything that is encoded for a proxy or decoded from one is named here, so that the crates above agree on it
 //! and no mesh word leaks into the wire.
 
+pub mod bootstrap;
 mod kind;
 pub mod latency;
 

@@ -4,7 +4,6 @@
 //! a [`Snapshot`], is a persistent value: the next one shares every resource that did not change, encoded once, and
 //! two of them are compared in proportion to their difference. The xDS server reads Snapshots and nothing else.
 
-pub mod bootstrap;
 mod build;
 pub mod names;
 mod objects;

@@ -1,17 +1,20 @@
 //! What a client is started with: who it is and where it finds the control plane. Everything else comes from there.
 
-use std::{fmt, net::IpAddr, net::SocketAddr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
 
-use byrnie_model::WorkloadName;
 use serde_json::{Value, json};
 
 /// A client before it knows anything else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bootstrap {
-    /// The Pod that it speaks for: `node.id`.
-    pub workload: WorkloadName,
-    /// The control plane.
-    pub xds: XdsAddress,
+    /// The Pod that it speaks for, `NAMESPACE/POD`: `node.id`.
+    pub workload: String,
+    /// Where xDS is spoken.
+    pub server: Server,
     /// The roots of the control plane's certificate, PEM; `None` = plain text, for a loopback address.
     pub trust: Option<Source>,
     /// Proves to the control plane who the client is.
@@ -20,6 +23,15 @@ pub struct Bootstrap {
     pub admin: SocketAddr,
     /// Whether only differences are sent, as a client that is told nothing else should ask for.
     pub delta: bool,
+}
+
+/// Whom a client asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// The control plane itself.
+    Address(XdsAddress),
+    /// An agent beside the client, at a Unix socket of this path: it passes everything on but secrets, which it has.
+    Agent(String),
 }
 
 /// Where a client has a text from.
@@ -49,17 +61,27 @@ const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptio
 
 impl Bootstrap {
     /// The usual client of `workload`: plain text, no token, admin on a port that the system chooses, differences.
-    pub fn new(workload: WorkloadName, xds: XdsAddress) -> Self {
+    pub fn new(workload: impl fmt::Display, server: impl Into<Server>) -> Self {
         let admin = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { workload, xds, trust: None, token: None, admin, delta: true }
+        Self { workload: workload.to_string(), server: server.into(), trust: None, token: None, admin, delta: true }
+    }
+
+    /// What `node` is.
+    fn node(&self) -> Value {
+        let namespace = self.workload.split('/').next();
+        json!({ "id": self.workload, "cluster": namespace })
     }
 }
 
 /// The bootstrap of an Envoy, for `envoy -c FILE.yaml`: JSON, which is YAML too.
 pub fn envoy(bootstrap: &Bootstrap) -> String {
-    let ads = json!({ "resource_api_version": "V3", "ads": {} });
+    let mut ads = json!({ "resource_api_version": "V3", "ads": {} });
+    if matches!(bootstrap.server, Server::Agent(_)) {
+        // It is live when it has its configuration, however late that comes: the agent tells a kubelet.
+        ads["initial_fetch_timeout"] = json!("0s");
+    }
     text(&json!({
-        "node": { "id": bootstrap.workload.to_string(), "cluster": bootstrap.workload.namespace() },
+        "node": bootstrap.node(),
         "admin": { "address": socket_address(&bootstrap.admin.ip().to_string(), bootstrap.admin.port()) },
         "dynamic_resources": {
             "ads_config": {
@@ -95,11 +117,11 @@ pub fn grpc(bootstrap: &Bootstrap) -> String {
     let credentials = if bootstrap.trust.is_some() { "tls" } else { "insecure" };
     text(&json!({
         "xds_servers": [{
-            "server_uri": bootstrap.xds.to_string(),
+            "server_uri": bootstrap.server.to_string(),
             "channel_creds": [{ "type": credentials }],
             "server_features": ["xds_v3"],
         }],
-        "node": { "id": bootstrap.workload.to_string(), "cluster": bootstrap.workload.namespace() },
+        "node": bootstrap.node(),
     }))
 }
 
@@ -112,15 +134,23 @@ fn grpc_service(bootstrap: &Bootstrap) -> Value {
     if let Some(Source::Inline(token)) = &bootstrap.token {
         service["initial_metadata"] = json!([{ "key": "authorization", "value": format!("Bearer {token}") }]);
     }
+    if matches!(bootstrap.server, Server::Agent(_)) {
+        // As long as the micro-proxy waits at most. Envoy's own 30 s would follow on those of an outage.
+        service["envoy_grpc"]["retry_policy"] =
+            json!({ "retry_back_off": { "base_interval": "0.2s", "max_interval": "10s" } });
+    }
     service
 }
 
 fn control_plane(bootstrap: &Bootstrap) -> Value {
-    let XdsAddress { host, port } = &bootstrap.xds;
-    let endpoint = json!({ "endpoint": { "address": socket_address(host, *port) } });
+    let (address, is_name) = match &bootstrap.server {
+        Server::Address(XdsAddress { host, port }) => (socket_address(host, *port), host.parse::<IpAddr>().is_err()),
+        Server::Agent(path) => (json!({ "pipe": { "path": path } }), false),
+    };
+    let endpoint = json!({ "endpoint": { "address": address } });
     let mut cluster = json!({
         "name": XDS,
-        "type": if bootstrap.xds.ip().is_some() { "STATIC" } else { "STRICT_DNS" },
+        "type": if is_name { "STRICT_DNS" } else { "STATIC" },
         "connect_timeout": "1s",
         // A name may lead to addresses of both families while the control plane listens on one.
         "dns_lookup_family": "ALL",
@@ -139,8 +169,8 @@ fn control_plane(bootstrap: &Bootstrap) -> Value {
         cluster["typed_extension_protocol_options"][HTTP_OPTIONS]["http_filters"] =
             json!([token_of_file(token), upstream_codec()]);
     }
-    if let Some(roots) = &bootstrap.trust {
-        cluster["transport_socket"] = transport_socket(&bootstrap.xds, roots);
+    if let (Some(roots), Server::Address(xds)) = (&bootstrap.trust, &bootstrap.server) {
+        cluster["transport_socket"] = transport_socket(xds, roots);
     }
     cluster
 }
@@ -246,6 +276,21 @@ impl XdsAddress {
     }
 }
 
+impl From<XdsAddress> for Server {
+    fn from(address: XdsAddress) -> Self {
+        Self::Address(address)
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Agent(path) => write!(f, "unix:{path}"),
+        }
+    }
+}
+
 impl From<SocketAddr> for XdsAddress {
     fn from(address: SocketAddr) -> Self {
         Self { host: address.ip().to_string(), port: address.port() }
@@ -292,7 +337,7 @@ mod tests {
     use super::*;
 
     fn bootstrap(xds: &str) -> Bootstrap {
-        Bootstrap::new(WorkloadName::new("shop", "cart-1"), xds.parse().unwrap())
+        Bootstrap::new("shop/cart-1", xds.parse::<XdsAddress>().unwrap())
     }
 
     fn parsed(text: &str) -> Value {
@@ -302,13 +347,28 @@ mod tests {
     #[test]
     fn an_envoy_is_told_who_it_is_and_where_to_ask_and_nothing_secret_it_has_not() {
         let value = parsed(&envoy(&bootstrap("127.0.0.1:15010")));
-        assert_eq!(value["node"]["id"], "shop/cart-1");
+        assert_eq!(value["node"], json!({ "id": "shop/cart-1", "cluster": "shop" }));
         let ads = &value["dynamic_resources"]["ads_config"];
         assert_eq!(ads["api_type"], "DELTA_GRPC");
         assert!(ads["grpc_services"][0].get("initial_metadata").is_none());
         let cluster = &value["static_resources"]["clusters"][0];
         assert_eq!(cluster["type"], "STATIC");
         assert!(cluster.get("transport_socket").is_none());
+    }
+
+    #[test]
+    fn beside_an_agent_it_asks_at_a_socket_and_waits_for_as_long_as_it_takes() {
+        let value = parsed(&envoy(&Bootstrap::new("shop/cart-1", Server::Agent("/run/xds.sock".to_owned()))));
+        let resources = &value["dynamic_resources"];
+        assert_eq!(resources["cds_config"]["initial_fetch_timeout"], "0s");
+        assert_eq!(resources["lds_config"]["initial_fetch_timeout"], "0s");
+        assert!(resources["ads_config"]["grpc_services"][0]["envoy_grpc"]["retry_policy"].is_object());
+        let cluster = &value["static_resources"]["clusters"][0];
+        let endpoint = &cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+        assert_eq!(
+            (&cluster["type"], &endpoint["address"]["pipe"]["path"]),
+            (&json!("STATIC"), &json!("/run/xds.sock"))
+        );
     }
 
     #[test]
