@@ -7,6 +7,7 @@
 pub mod attach;
 mod backend;
 mod endpoint;
+mod injection;
 mod mesh;
 mod name;
 mod origin;
@@ -21,6 +22,7 @@ mod workload;
 mod world;
 
 pub use endpoint::{Endpoint, EndpointState, ServiceEndpoints};
+pub use injection::{Injection, ProxyKind, ProxyResources};
 pub use mesh::{MeshConfig, PeerMode, UnknownOutbound};
 pub use name::{NameError, PolicyName, RouteName, ServiceName, WorkloadName};
 pub use origin::{ObjectKind, ObjectRef, Origin, Place};

@@ -1,6 +1,6 @@
 use byrnie_identity::TrustDomain;
 
-use crate::Origin;
+use crate::{Injection, Origin};
 
 /// Settings of the whole mesh, from the one MeshConfig object named `default`, or the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct MeshConfig {
     pub unknown_outbound: UnknownOutbound,
     /// The mode where no PeerPolicy speaks.
     pub peer_mode: PeerMode,
+    /// Of the sidecars that are injected. It is for the injector: no resource is made of it.
+    pub injection: Injection,
 }
 
 /// What happens to traffic to an address outside the mesh.
@@ -45,6 +47,7 @@ impl Default for MeshConfig {
             cluster_domain: "cluster.local".to_owned(),
             unknown_outbound: UnknownOutbound::default(),
             peer_mode: PeerMode::default(),
+            injection: Injection::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod core;
 pub mod meta;
 pub mod pod;
 pub(crate) mod policy;
+mod quantity;
 mod re2;
 mod route;
 pub mod scalar;
@@ -193,6 +194,19 @@ pub(crate) fn read(kind: ObjectKind, value: &Value) -> Read {
     }
     let own = content.as_ref().and_then(Object::reference);
     Read { object: own.or_else(|| reference(kind, value)), content, told }
+}
+
+/// Reads a MeshConfig, as an API server gives it, where nothing else of the mesh is followed. An error tells all that is
+/// wrong with it, each with its field.
+pub fn mesh_config(value: &Value) -> Result<MeshConfig, String> {
+    let read = read(ObjectKind::MeshConfig, value);
+    match read.content {
+        Some(Object::MeshConfig(config)) => Ok(Arc::unwrap_or_clone(config)),
+        _ => {
+            let told: Vec<_> = read.told.iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect();
+            Err(told.join("; "))
+        }
+    }
 }
 
 fn checked(kind: ObjectKind, value: &Value, at: Cursor<'_>) -> Result<Object, Fault> {

@@ -377,15 +377,17 @@ fn an_annotation_that_nobody_reads_is_an_error_that_names_the_accepted_ones() {
     for slip in ["byrnie.io/inbounds", "byrnie.io/upstream", "byrnie.io/Inbound"] {
         let message = format!(
             "metadata.annotations[{slip}]: is read by nothing: byrnie.io/inbound, byrnie.io/upstreams, \
-             byrnie.io/proxy, byrnie.io/status, byrnie.io/exclude-inbound-ports, "
+             byrnie.io/proxy, byrnie.io/status, byrnie.io/inject, byrnie.io/exclude-inbound-ports, "
         );
         let (severity, told) = pod(&format!("{slip}: 127.0.1.10:8080=127.0.0.1:18080")).unwrap();
         assert!(severity == Severity::Error && told.starts_with(&message), "{told}");
     }
-    for later in ["byrnie.io/inject", "byrnie.io/uses"] {
-        let message = format!("metadata.annotations[{later}]: is known and not in force yet");
-        assert_eq!(pod(&format!("{later}: x")), Some((Severity::Note, message)));
-    }
+    let message = "metadata.annotations[byrnie.io/uses]: is known and not in force yet".to_owned();
+    assert_eq!(pod("byrnie.io/uses: x"), Some((Severity::Note, message)));
+    assert_eq!((pod("byrnie.io/inject: 'true'"), pod("byrnie.io/inject: 'false'")), (None, None));
+    let message =
+        "metadata.annotations[byrnie.io/inject]: found \"yes\": \"true\" and \"false\" are accepted".to_owned();
+    assert_eq!(pod("byrnie.io/inject: 'yes'"), Some((Severity::Warning, message)));
     assert_eq!(pod("byrnie.io/inbound: 127.0.1.10:8080=127.0.0.1:18080"), None);
     assert_eq!(pod("byrnie.io/status: injected"), None);
     assert_eq!((pod("byrnie.io/exclude-uids: '0'"), pod("byrnie.io/pre-stop-delay: 5s")), (None, None));

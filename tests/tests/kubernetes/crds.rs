@@ -121,6 +121,41 @@ const BAD_OTHERS: &[(&str, &str, &str, &str)] = &[
     ("MeshConfig", "default", "{trustDomain: Example}", "spec.trustDomain: Invalid value: \"Example\""),
     ("MeshConfig", "default", "{clusterDomain: a..b}", "spec.clusterDomain: Invalid value: \"a..b\""),
     ("MeshConfig", "default", "{outbound: {unknown: Drop}}", "supported values: \"Passthrough\", \"Refuse\""),
+    (
+        "MeshConfig",
+        "default",
+        "{injection: {allowedAnnotations: [inject]}}",
+        "spec.injection.allowedAnnotations[0]: Unsupported value: \"inject\": supported values: \"proxy\"",
+    ),
+    (
+        "MeshConfig",
+        "default",
+        "{injection: {allowedAnnotations: [proxy, proxy]}}",
+        "spec.injection.allowedAnnotations[1]: Duplicate value: \"proxy\"",
+    ),
+    ("MeshConfig", "default", "{injection: {proxy: Envoy}}", "supported values: \"micro\", \"envoy\""),
+    ("MeshConfig", "default", "{injection: {logLevel: loud}}", "spec.injection.logLevel: Invalid value: \"loud\""),
+    ("MeshConfig", "default", "{injection: {preStopDelay: 1500ms}}", "whole seconds from 0s to 1h are accepted"),
+    ("MeshConfig", "default", "{injection: {preStopDelay: 61m}}", "whole seconds from 0s to 1h are accepted"),
+    ("MeshConfig", "default", "{injection: {preStopDelay: soon}}", "a duration such as 10s, 1m30s or 250ms is"),
+    (
+        "MeshConfig",
+        "default",
+        "{injection: {proxyResources: {requests: {cpu: much}}}}",
+        "spec.injection.proxyResources.requests.cpu in body should match",
+    ),
+    (
+        "MeshConfig",
+        "default",
+        "{injection: {proxyResources: {requests: {cpu: 2}, limits: {cpu: 1900m}}}}",
+        "spec.injection.proxyResources.limits.cpu: Invalid value: is below requests.cpu",
+    ),
+    (
+        "MeshConfig",
+        "default",
+        "{injection: {proxyResources: {requests: {memory: 1Gi}, limits: {memory: 64Mi}}}}",
+        "spec.injection.proxyResources.limits.memory: Invalid value: is below requests.memory",
+    ),
 ];
 
 #[tokio::test]

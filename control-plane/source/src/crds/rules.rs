@@ -26,7 +26,17 @@ const TRAFFIC: Rule = Rule { kind: "TrafficPolicy", at: "spec", field: "", holds
 
 const BALANCER: Rule = Rule { at: "spec.balancer", ..TRAFFIC };
 
-const RULES: [Rule; 13] = [
+const RESOURCES: Rule = Rule { kind: "MeshConfig", at: "spec.injection.proxyResources", ..TRAFFIC };
+
+const LIMIT_OF_CPU: &str = "!has(self.limits) || !has(self.limits.cpu) || !has(self.requests) \
+    || !has(self.requests.cpu) || !isQuantity(string(self.limits.cpu)) || !isQuantity(string(self.requests.cpu)) \
+    || quantity(string(self.limits.cpu)).compareTo(quantity(string(self.requests.cpu))) >= 0";
+const LIMIT_OF_MEMORY: &str = "!has(self.limits) || !has(self.limits.memory) || !has(self.requests) \
+    || !has(self.requests.memory) || !isQuantity(string(self.limits.memory)) \
+    || !isQuantity(string(self.requests.memory)) \
+    || quantity(string(self.limits.memory)).compareTo(quantity(string(self.requests.memory))) >= 0";
+
+const RULES: [Rule; 16] = [
     Rule {
         field: ".slowStart",
         holds: "!has(self.slowStart) || !has(self.balancer) || self.balancer.type in ['RoundRobin', 'LeastRequest']",
@@ -115,6 +125,15 @@ const RULES: [Rule; 13] = [
         message: "a range of statuses begins with the lower one, such as \"200-299\"",
         ..TRAFFIC
     },
+    Rule {
+        kind: "MeshConfig",
+        at: "spec.injection.preStopDelay",
+        holds: "!self.matches('SPAN') || duration(self) <= duration('1h') && duration(self).getMilliseconds() % 1000 == 0",
+        message: "whole seconds from 0s to 1h are accepted",
+        ..TRAFFIC
+    },
+    Rule { field: ".limits.cpu", holds: LIMIT_OF_CPU, message: "is below requests.cpu", ..RESOURCES },
+    Rule { field: ".limits.memory", holds: LIMIT_OF_MEMORY, message: "is below requests.memory", ..RESOURCES },
     Rule {
         kind: "MeshConfig",
         at: "",

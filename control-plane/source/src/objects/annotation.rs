@@ -37,28 +37,38 @@ pub const INJECTION: [&str; 12] = [
 ];
 
 /// What all annotations of the mesh start with.
-const PREFIX: &str = "byrnie.io/";
+pub(crate) const PREFIX: &str = "byrnie.io/";
 
-/// Names that later releases give a meaning; a Pod that has them already is no mistake.
-const LATER: [&str; 2] = ["byrnie.io/inject", "byrnie.io/uses"];
+/// `"true"` or `"false"`: whether the Pod wants a sidecar. It is read where Pods are made, and says nothing of one that is
+/// there.
+const INJECT: &str = "byrnie.io/inject";
+
+/// A name that a later release gives a meaning; a Pod that has it already is no mistake.
+const LATER: &str = "byrnie.io/uses";
 
 /// Tells of annotations that change nothing. A slip refuses the object, so that the one in force keeps its sidecar.
 pub(crate) fn tell_unread(pod: &Pod, at: Cursor<'_>) {
     let metadata = at.key("metadata");
     let annotations = metadata.key("annotations");
+    if let Some(inject) = pod.metadata.annotations.get(INJECT).filter(|word| !["true", "false"].contains(&&***word)) {
+        annotations
+            .key(INJECT)
+            .tell(Severity::Warning, format!("found {inject:?}: \"true\" and \"false\" are accepted"));
+    }
     if let Some(proxy) = pod.metadata.annotations.get(PROXY).filter(|proxy| !["micro", "envoy"].contains(&&***proxy)) {
         annotations.key(PROXY).tell(Severity::Error, format!("found {proxy:?}: micro and envoy are accepted"));
     }
     let own = pod.metadata.annotations.keys().filter(|name| name.starts_with(PREFIX));
-    let is_read = |name: &str| [INBOUND, UPSTREAMS, PROXY, STATUS].contains(&name) || INJECTION.contains(&name);
+    let is_read = |name: &str| [INBOUND, UPSTREAMS, PROXY, STATUS, INJECT].contains(&name) || INJECTION.contains(&name);
     for name in own.filter(|name| !is_read(name)) {
         let at = annotations.key(name);
-        match LATER.contains(&&**name) {
+        match &**name == LATER {
             true => at.tell(Severity::Note, "is known and not in force yet"),
             false => {
                 let injection = INJECTION.join(", ");
-                let message =
-                    format!("is read by nothing: {INBOUND}, {UPSTREAMS}, {PROXY}, {STATUS}, {injection} are accepted");
+                let message = format!(
+                    "is read by nothing: {INBOUND}, {UPSTREAMS}, {PROXY}, {STATUS}, {INJECT}, {injection} are accepted"
+                );
                 at.tell(Severity::Error, message);
             }
         }

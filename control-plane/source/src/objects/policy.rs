@@ -1,6 +1,7 @@
 //! Byrnie's own kinds, `mesh.byrnie.io/v1alpha1`: TrafficPolicy, PeerPolicy, MeshConfig.
 
 mod health;
+mod injection;
 pub(crate) mod mesh;
 pub(crate) mod peer;
 mod retry;

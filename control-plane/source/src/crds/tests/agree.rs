@@ -11,7 +11,7 @@ use crate::objects::{Object, Read, read};
 const NO_FIELD: &str = "zzz";
 
 /// Values for texts that must match.
-const SAMPLES: [&str; 5] = ["10s", "/", "cart", "200", "503"];
+const SAMPLES: [&str; 6] = ["10s", "/", "cart", "200", "503", "info"];
 
 #[test]
 fn every_field_of_the_schema_is_read_and_every_field_that_is_read_is_in_the_schema() {

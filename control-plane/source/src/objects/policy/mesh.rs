@@ -5,7 +5,7 @@ use byrnie_model::{MeshConfig, ObjectKind, UnknownOutbound};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Mode;
+use super::{Mode, injection::InjectionSpec};
 use crate::{
     field::Cursor,
     objects::{check, meta::Strict},
@@ -26,6 +26,8 @@ pub(crate) struct Spec {
     outbound: Option<Outbound>,
     /// Calls that arrive at workloads.
     peer: Option<Peer>,
+    /// The sidecars that are injected.
+    injection: Option<InjectionSpec>,
 }
 
 /// Calls that leave the mesh.
@@ -85,5 +87,6 @@ pub(crate) fn read(object: &Strict<Spec>, at: Cursor<'_>) -> MeshConfig {
             None => defaults.unknown_outbound,
         },
         peer_mode: spec.peer.and_then(|peer| peer.mode).map_or(defaults.peer_mode, Into::into),
+        injection: spec.injection.as_ref().map(|one| one.read(spec_at.key("injection"))).unwrap_or_default(),
     }
 }

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use byrnie_model::{
-    MeshConfig, ObjectKind, PeerMode, ServiceName, UnknownOutbound,
+    Injection, MeshConfig, ObjectKind, PeerMode, ProxyKind, ProxyResources, ServiceName, UnknownOutbound,
     policy::{
         Backoff, Balancer, HashKey, HealthCheck, Limits, OutlierEjection, PeerPolicy, Probe, Retry, RetryBudget,
         RetryOn, SlowStart, TrafficPolicy,
@@ -9,7 +9,7 @@ use byrnie_model::{
 };
 use serde_json::{Value, json};
 
-use crate::objects::{Object, read};
+use crate::objects::{Object, mesh_config, read};
 
 fn object(kind: ObjectKind, name: &str, spec: Value) -> Object {
     let object = json!({
@@ -144,4 +144,72 @@ fn the_mesh_config_changes_what_it_says() {
     assert_eq!(mesh.trust_domain.as_str(), "example.org");
     assert_eq!(mesh.cluster_domain, "cluster.local");
     assert_eq!((mesh.unknown_outbound, mesh.peer_mode), (UnknownOutbound::Refuse, PeerMode::Strict));
+}
+
+#[test]
+fn what_the_mesh_config_says_of_injection_is_read_and_the_rest_is_left_to_the_injector() {
+    let injection = |spec: Value| mesh(json!({"injection": spec})).injection;
+    assert_eq!(injection(json!({})), Injection::default());
+    let quantity = |name: &str, text: &str| (name.into(), text.into());
+    let expected = Injection {
+        allowed_annotations: Some(["log-level".into(), "proxy".into()].into()),
+        proxy: Some(ProxyKind::Envoy),
+        resources: Some(ProxyResources {
+            requests: [quantity("cpu", "1")].into(),
+            limits: [quantity("cpu", "1000m"), quantity("memory", "64Mi")].into(),
+        }),
+        log_level: Some("info,byrnie_xds=debug".into()),
+        pre_stop_delay: Some(Duration::from_secs(3600)),
+        rewrite_probes: Some(false),
+    };
+    let found = injection(json!({
+        "allowedAnnotations": ["proxy", "log-level"],
+        "proxy": "envoy",
+        "proxyResources": {"requests": {"cpu": 1}, "limits": {"cpu": "1000m", "memory": "64Mi"}},
+        "logLevel": "info,byrnie_xds=debug",
+        "preStopDelay": "1h",
+        "rewriteProbes": false,
+    }));
+    assert_eq!(found, expected);
+    assert_eq!(injection(json!({"allowedAnnotations": []})).allowed_annotations, Some([].into()), "none of them");
+}
+
+#[test]
+fn what_cannot_be_meant_of_injection_is_told_with_its_field() {
+    for (spec, expected) in [
+        (
+            json!({"allowedAnnotations": ["inject"]}),
+            "allowedAnnotations[0]: \"inject\" is no annotation of the injection: proxy, exclude-inbound-ports, ",
+        ),
+        (json!({"allowedAnnotations": ["proxy", "proxy"]}), "allowedAnnotations[1]: is there twice"),
+        (json!({"proxy": "Envoy"}), "proxy: unknown variant `Envoy`, expected `micro` or `envoy`"),
+        (
+            json!({"proxyResources": {"requests": {"gpu": 1}}}),
+            "proxyResources.requests.gpu: unknown field `gpu`, expected `cpu` or `memory`",
+        ),
+        (
+            json!({"proxyResources": {"requests": {"cpu": "much"}}}),
+            "proxyResources.requests.cpu: invalid value: string \"much\", expected a quantity such as 100m, 1 or 64Mi",
+        ),
+        (
+            json!({"proxyResources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "64Mi"}}}),
+            "proxyResources.limits.memory: 64Mi is below requests.memory, 1Gi",
+        ),
+        (
+            json!({"logLevel": "loud"}),
+            "logLevel: \"loud\" is no filter: off, error, warn, info, debug and trace are accepted",
+        ),
+        (
+            json!({"preStopDelay": "1500ms"}),
+            "preStopDelay: 1.5s is too long or not whole: whole seconds from 0s to 1h are accepted",
+        ),
+        (json!({"preStopDelay": "61m"}), "preStopDelay: 3660s is too long or not whole: "),
+    ] {
+        let object = json!({
+            "apiVersion": "mesh.byrnie.io/v1alpha1", "kind": "MeshConfig", "metadata": {"name": "default"},
+            "spec": {"injection": spec},
+        });
+        let told = mesh_config(&object).unwrap_err();
+        assert!(told.starts_with(&format!("spec.injection.{expected}")), "{spec}: {told}");
+    }
 }
