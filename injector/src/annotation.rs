@@ -5,6 +5,9 @@ use std::fmt;
 /// `byrnie.io/inject` of a Namespace (a label, `enabled`) or a Pod (a label or annotation, `"true"` or `"false"`).
 pub const INJECT: &str = "byrnie.io/inject";
 
+/// The value of a Namespace's label that has its Pods injected.
+pub const ENABLED: &str = "enabled";
+
 /// Written beside the sidecar, read by the control plane.
 pub const STATUS: &str = "byrnie.io/status";
 

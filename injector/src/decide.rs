@@ -5,16 +5,13 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::{
-    annotation::{EXPLICIT, INJECT},
+    annotation::{ENABLED, EXPLICIT, INJECT},
     choices::{Place, Wish},
     inject::injected,
     pod,
     refusal::Refusal,
     settings::{Namespace, Settings},
 };
-
-/// The value of the Namespace's label that has its Pods injected.
-const ENABLED: &str = "enabled";
 
 /// Namespaces without which a cluster does not start: nothing there may wait for the mesh.
 const EXCLUDED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
@@ -126,6 +123,20 @@ fn is_windows(pod: &Value) -> bool {
     let selected =
         ["kubernetes.io/os", "beta.kubernetes.io/os"].map(|label| pod.pointer("/spec/nodeSelector")?.get(label));
     pod::text(pod, "/spec/os/name") == Some("windows") || selected.iter().flatten().any(|os| **os == "windows")
+}
+
+impl Reason {
+    /// Whether somebody wants it so, or nothing is left to do; all else is a surprise to who asked for a sidecar.
+    pub fn is_meant(&self) -> bool {
+        match self {
+            Self::NamespaceNotLabelled { .. } | Self::OptedOut(_) | Self::Explicit(_) | Self::AlreadyInjected => true,
+            Self::NamespaceExcluded(_)
+            | Self::HostNetwork
+            | Self::Mirror
+            | Self::Windows
+            | Self::PodSecurity { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Cause {

@@ -1,9 +1,14 @@
-//! Which Pods get a sidecar and why, and what becomes of a Pod that gets one. Pure: JSON values in and out.
+//! Which Pods get a sidecar and why, what becomes of a Pod that gets one, and the webhook that an API server asks.
 //!
 //! ```text
 //! Pod, Namespace, Settings -> decide -> Inject, or Skip with its reason
 //! Pod, Settings            -> injected -> the Pod with all that is ours -> patch: the JSON Patch that leads there
+//! AdmissionReview          -> review -> the same two, as bytes
 //! ```
+//!
+//! All of that is pure: JSON values in and out. Above it stands the process: `server` reads what comes by TLS, `webhook`
+//! has it answered, `steward` keeps the registration and knows whether the API server would be answered (`registration`
+//! is what it writes, `trial` how it tries), and `injector` is the whole from start to end.
 //!
 //! What stands in a Pod that has its sidecar already is brought to the same state, so that asking twice is as asking
 //! once. [docs/injection.md] is what its users read.
@@ -11,9 +16,11 @@
 //! [docs/injection.md]: https://github.com/byrnie/byrnie/blob/main/docs/injection.md
 
 mod annotation;
+mod certificate;
 mod choices;
 mod decide;
 mod inject;
+mod injector;
 mod lifecycle;
 mod merge;
 mod patch;
@@ -21,13 +28,20 @@ mod pod;
 mod probes;
 mod quantity;
 mod refusal;
+mod registration;
+pub mod review;
+mod server;
 mod settings;
+mod steward;
 mod template;
+mod trial;
+mod webhook;
 
 pub use annotation::Annotation;
 pub use choices::{Choices, Place};
 pub use decide::{Cause, Decision, Reason, decide};
 pub use inject::injected;
+pub use injector::{Injector, Options, StartError};
 pub use patch::{Operation, patch};
 pub use refusal::Refusal;
 pub use settings::{Namespace, Resources, Settings};

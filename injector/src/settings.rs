@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::annotation::Annotation;
+use crate::annotation::{Annotation, ENABLED, INJECT};
 
 /// What is the same for all Pods of a mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +42,13 @@ pub struct Namespace {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+}
+
+impl Namespace {
+    /// One whose label has its Pods injected.
+    pub fn enabled(name: &str) -> Self {
+        Self { name: name.to_owned(), labels: [(INJECT.to_owned(), ENABLED.to_owned())].into() }
+    }
 }
 
 impl Default for Settings {

@@ -32,8 +32,17 @@ impl Authority {
 
     /// A chain for the public key `key`, valid from an hour ago until `left` from now.
     pub fn sign(&self, uris: &[&str], key: &impl rcgen::PublicKeyData, left: Duration) -> Vec<CertificateDer<'static>> {
+        self.sign_names(uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect(), key, left)
+    }
+
+    fn sign_names(
+        &self,
+        names: Vec<SanType>,
+        key: &impl rcgen::PublicKeyData,
+        left: Duration,
+    ) -> Vec<CertificateDer<'static>> {
         let mut params = CertificateParams::default();
-        params.subject_alt_names = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
+        params.subject_alt_names = names;
         params.not_before = (SystemTime::now() - Duration::from_secs(3600)).into();
         params.not_after = (SystemTime::now() - Duration::from_secs(60) + left).into();
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -54,8 +63,15 @@ impl Authority {
 
     /// An identity that ends `left` from a minute ago.
     pub fn identity(&self, uri: &str, left: Duration) -> Identity {
+        self.identity_of(uri, &[], left)
+    }
+
+    /// The same of a server that is called by DNS names.
+    pub fn identity_of(&self, uri: &str, dns: &[&str], left: Duration) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let chain = self.sign(&[uri], &key, left);
+        let dns = dns.iter().map(|name| SanType::DnsName((*name).try_into().unwrap()));
+        let names = [SanType::URI(uri.try_into().unwrap())].into_iter().chain(dns).collect();
+        let chain = self.sign_names(names, &key, left);
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         Identity::new(chain, &key, self.roots(), SystemTime::now() + left / 2).unwrap()
     }

@@ -64,6 +64,8 @@ const PODS: Collection = builtin("", "v1", "pods");
 const DEPLOYMENTS: Collection = builtin("apps", "v1", "deployments");
 const LEASES: Collection = builtin("coordination.k8s.io", "v1", "leases");
 const EVENTS: Collection = builtin("events.k8s.io", "v1", "events");
+const WEBHOOK_CONFIGURATIONS: Collection =
+    builtin("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations");
 const NAMESPACES: Collection = Collection { metadata_only: true, ..builtin("", "v1", "namespaces") };
 
 const fn builtin(group: &'static str, version: &'static str, plural: &'static str) -> Collection {
@@ -108,6 +110,21 @@ impl Scope {
         Self::named(CONFIG_MAPS, name)
     }
 
+    /// All ConfigMaps of a namespace that have this name: one or none.
+    pub fn config_map(namespace: &str, name: &str) -> Self {
+        Self { namespace: Some(namespace.into()), ..Self::named(CONFIG_MAPS, name) }
+    }
+
+    /// All MutatingWebhookConfigurations that have this name: one or none.
+    pub fn webhook_configuration(name: &str) -> Self {
+        Self::named(WEBHOOK_CONFIGURATIONS, name)
+    }
+
+    /// The Namespaces with a label, whatever its value; only their metadata.
+    pub fn namespaces_labelled(label: &str) -> Self {
+        Self { selector: Some(format!("labelSelector={}", escaped(label))), ..Self::from(NAMESPACES) }
+    }
+
     /// The Namespaces with a label of this value; only their metadata.
     pub fn namespaces_with(label: &str, value: &str) -> Self {
         Self { selector: Some(labelled(label, value)), ..Self::from(NAMESPACES) }
@@ -149,6 +166,16 @@ impl ObjectPath {
     /// A ConfigMap.
     pub fn config_map(namespace: &str, name: &str) -> Self {
         Self::new(CONFIG_MAPS, namespace, name)
+    }
+
+    /// A Namespace.
+    pub fn namespace(name: &str) -> Self {
+        Self::new(NAMESPACES, "", name)
+    }
+
+    /// A MutatingWebhookConfiguration.
+    pub fn webhook_configuration(name: &str) -> Self {
+        Self::new(WEBHOOK_CONFIGURATIONS, "", name)
     }
 
     /// A Lease.
@@ -207,7 +234,11 @@ impl ObjectPath {
 
 /// The part of a query that selects by a label.
 fn labelled(label: &str, value: &str) -> String {
-    format!("labelSelector={}%3D{value}", label.replace('/', "%2F"))
+    format!("labelSelector={}%3D{value}", escaped(label))
+}
+
+fn escaped(label: &str) -> String {
+    label.replace('/', "%2F")
 }
 
 impl From<Collection> for Scope {

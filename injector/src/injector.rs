@@ -1,0 +1,209 @@
+//! The process: what it is started with, what it binds, and its end.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use byrnie_keeper::{Current, Keeper, Source};
+use byrnie_runtime::{
+    admin::{self, Limits, Reply, Routes},
+    heap,
+    listen::{self, BindError},
+    metrics::{CONTENT_TYPE, Metrics},
+    shutdown::{Drain, Signals},
+};
+use byrnie_source::{Access, AccessError, Cluster};
+use http::{Method, StatusCode};
+use rustls_pki_types::{InvalidDnsNameError, ServerName};
+use tokio::{
+    net::TcpListener,
+    sync::{oneshot, watch},
+    task::JoinSet,
+    time::sleep,
+};
+use tracing::info;
+
+use crate::{
+    certificate::{Certificate, Expiry},
+    server::{Answer, Server},
+    settings::Settings,
+    steward::{Place, Readiness, Steward},
+    trial::QUERY,
+    webhook::{Caller, Webhook},
+};
+
+/// For what still runs at the end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// The Service by which the API server calls.
+const SERVICE: &str = "byrnie-injector";
+
+/// What an injector is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The API server.
+    pub access: Access,
+    /// Where reviews are answered, by TLS.
+    pub address: SocketAddr,
+    /// Health and metrics, by plain HTTP.
+    pub probe_address: SocketAddr,
+    /// `NAMESPACE/POD`, as which the injector asks for its certificate.
+    pub workload: String,
+    /// `HOST:PORT` of the control plane.
+    pub xds_address: String,
+    /// Proves who this is.
+    pub token_file: PathBuf,
+    /// The roots that the control plane is proven by, PEM.
+    pub roots_file: PathBuf,
+    /// The MutatingWebhookConfiguration by which the API server calls.
+    pub configuration: Arc<str>,
+    /// How long it answers after a signal, until the API server knows that it is going.
+    pub drain_delay: Duration,
+    /// What is injected.
+    pub settings: Settings,
+}
+
+/// An injector that can serve: its ports are bound.
+#[derive(Debug)]
+pub struct Injector {
+    options: Options,
+    cluster: Cluster,
+    webhook: TcpListener,
+    probes: TcpListener,
+    signals: Signals,
+}
+
+/// A start that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port that cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The API server, or rather what leads to it.
+    #[error("no API server")]
+    Kubernetes(#[from] AccessError),
+    /// A namespace that no Service can be in.
+    #[error("--namespace {namespace}: the name of a namespace is accepted")]
+    Namespace {
+        /// What was given.
+        namespace: String,
+        /// Why it is none.
+        source: InvalidDnsNameError,
+    },
+    /// TLS cannot be spoken at all.
+    #[error("cannot serve TLS")]
+    Tls(#[from] rustls::Error),
+    /// The operating system refused.
+    #[error("the operating system refused")]
+    System(#[from] std::io::Error),
+}
+
+/// The webhook behind its server.
+struct Behind(Arc<Webhook>);
+
+impl Injector {
+    /// Binds every port; answers nothing yet.
+    pub async fn build(options: Options) -> Result<Self, StartError> {
+        let signals = Signals::register()?;
+        let webhook = listen::bind("webhook", "--address", options.address).await?;
+        let probes = listen::bind("probe", "--probe-address", options.probe_address).await?;
+        let cluster = Cluster::connect(&options.access).await?;
+        Ok(Self { options, cluster, webhook, probes, signals })
+    }
+
+    /// Serves until a signal comes, then ends in order: not ready, a while of answers, the end of connections.
+    pub async fn serve(self) -> Result<(), StartError> {
+        let Self { options, cluster, webhook, probes, mut signals } = self;
+        let (drain, metrics, current) = (Drain::new(), Metrics::new(), Arc::new(Current::new()));
+        metrics.collect(Expiry(Arc::clone(&current)));
+        let place = options.place(webhook.local_addr()?)?;
+        info!(webhook = %webhook.local_addr()?, probes = %probes.local_addr()?, name = %place.name.to_str(), "starting");
+
+        let (told, readiness) = watch::channel::<Readiness>(Err("it has just started".into()));
+        let (ending, is_ending) = watch::channel(false);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut background = JoinSet::new();
+        background.spawn(heap::keep());
+        background.spawn(Keeper::new(options.source(), None, Arc::clone(&current)).run());
+        let steward = Steward::follow(&cluster, place, Arc::clone(&current), &metrics, told);
+        background.spawn(steward.keep());
+        let (_settings, settings) = watch::channel(options.settings);
+        let answers = Arc::new(Webhook::new(&cluster, settings, &metrics));
+        let server = Server::new(webhook, Certificate::config(current)?, Behind(answers));
+        drop(drain.spawn(server.serve(drain.watch())));
+        let routes = routes(metrics, readiness, is_ending);
+        let mut pages = JoinSet::new();
+        pages.spawn(admin::serve(probes, routes, Limits::default(), stopped));
+
+        let signal = signals.next().await;
+        info!(signal, delay = ?options.drain_delay, "not ready any more; draining");
+        ending.send_replace(true);
+        tokio::select! { () = sleep(options.drain_delay) => (), _ = signals.next() => () }
+        drain.finish(DRAIN_LIMIT, signals.next()).await;
+        drop((stop, background));
+        pages.join_all().await;
+        Ok(())
+    }
+}
+
+impl Options {
+    fn place(&self, mut address: SocketAddr) -> Result<Place, StartError> {
+        if address.ip().is_unspecified() {
+            let loopback: [std::net::IpAddr; 2] = [[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()];
+            address.set_ip(loopback[usize::from(address.is_ipv6())]);
+        }
+        let namespace = &self.settings.namespace;
+        let name = ServerName::try_from(format!("{SERVICE}.{namespace}.svc"))
+            .map_err(|source| StartError::Namespace { namespace: namespace.clone(), source })?;
+        Ok(Place {
+            namespace: namespace.as_str().into(),
+            configuration: Arc::clone(&self.configuration),
+            name,
+            address,
+        })
+    }
+
+    fn source(&self) -> Source {
+        Source {
+            workload: self.workload.clone(),
+            address: self.xds_address.clone(),
+            roots_file: Some(self.roots_file.clone()),
+            token_file: self.token_file.clone(),
+        }
+    }
+}
+
+impl Answer for Behind {
+    async fn answer(&self, query: Option<&str>, body: &[u8]) -> Reply {
+        let caller = if query == Some(QUERY) { Caller::Own } else { Caller::Other };
+        match self.0.answer(body, caller).await {
+            Ok(answer) => Reply::json(answer),
+            Err(malformed) => Reply::text(StatusCode::BAD_REQUEST, format!("{malformed}\n")),
+        }
+    }
+}
+
+/// The pages for a kubelet and for Prometheus.
+fn routes(metrics: Metrics, readiness: watch::Receiver<Readiness>, is_ending: watch::Receiver<bool>) -> Routes {
+    let mut routes = Routes::default();
+    routes.add(Method::GET, "/healthz", "200 while the process answers", |_| async {
+        Reply::text(StatusCode::OK, "live\n")
+    });
+    routes.add(
+        Method::GET,
+        "/readyz",
+        "200 while the API server would be answered, 503 with what is wrong",
+        move |_| {
+            let now = if *is_ending.borrow() { Err("it is ending".into()) } else { readiness.borrow().clone() };
+            async move {
+                match now {
+                    Ok(()) => Reply::text(StatusCode::OK, "ready\n"),
+                    Err(why) => Reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+                }
+            }
+        },
+    );
+    routes.add(Method::GET, "/metrics", "OpenMetrics text", move |_| {
+        let body = metrics.encode();
+        async move { Reply { status: StatusCode::OK, content_type: CONTENT_TYPE, body: body.into() } }
+    });
+    routes
+}

@@ -1,0 +1,294 @@
+//! An AdmissionReview (`admission.k8s.io/v1`) and its answer, as bytes.
+
+use std::fmt;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::Value;
+
+use self::size::Size;
+use crate::{
+    decide::{Decision, decide},
+    patch::patch,
+    pod,
+    refusal::Refusal,
+    settings::{Namespace, Settings},
+};
+
+mod size;
+
+pub use size::TooLarge;
+
+const API_VERSION: &str = "admission.k8s.io/v1";
+const KIND: &str = "AdmissionReview";
+
+/// A user's client shows a warning as a line; the API server cuts what is longer.
+const LONGEST_WARNING: usize = 256;
+
+/// What a review asks.
+#[derive(Debug)]
+pub enum Review {
+    /// Whether and how a Pod may be made: its Namespace has to be known for the answer.
+    Pod(Asked),
+    /// Something that needs no look.
+    Settled(Answer),
+}
+
+/// A Pod that is about to be made.
+#[derive(Debug)]
+pub struct Asked {
+    uid: String,
+    namespace: String,
+    pod: Value,
+}
+
+/// What is answered.
+#[derive(Debug)]
+pub struct Answer {
+    outcome: Outcome,
+    response: Response,
+}
+
+/// What came of a review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The object is let through with a patch.
+    Injected,
+    /// It is let through as it is.
+    Skipped,
+    /// It is not let through.
+    Refused,
+    /// Nothing that can be looked at.
+    Malformed,
+}
+
+/// A body that is no review at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// Not JSON, or JSON of another shape.
+    #[error("the body cannot be read: {API_VERSION} {KIND} in JSON is accepted ({0})")]
+    Json(#[from] serde_json::Error),
+    /// JSON that takes too much memory as a tree.
+    #[error("the body cannot be looked at: {0}")]
+    Size(#[from] TooLarge),
+    /// Without what every answer repeats.
+    #[error("the body has no request.uid; {API_VERSION} {KIND} with a request is accepted")]
+    NoRequest,
+}
+
+/// What is read of a review before it is known whether its object matters.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Head {
+    api_version: Option<String>,
+    kind: Option<String>,
+    request: Option<Request>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Request {
+    uid: String,
+    kind: GroupVersionKind,
+    sub_resource: Option<String>,
+    namespace: Option<String>,
+    operation: Option<String>,
+    #[serde(rename = "object")]
+    _object: IgnoredAny,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GroupVersionKind {
+    group: String,
+    version: String,
+    kind: String,
+}
+
+/// The object alone, of a review whose head was read.
+#[derive(Deserialize)]
+struct Whole {
+    request: Object,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    object: Value,
+}
+
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    uid: String,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+/// `metav1.Status`, as far as the API server passes it on.
+#[derive(Debug, Serialize)]
+struct Status {
+    status: &'static str,
+    code: u16,
+    reason: &'static str,
+    message: String,
+}
+
+impl Outcome {
+    /// As metrics have it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Injected => "injected",
+            Self::Skipped => "skipped",
+            Self::Refused => "refused",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+impl Review {
+    /// Reads the body of a review.
+    ///
+    /// # Errors
+    /// For what cannot be answered by a review, since it is none.
+    pub fn read(body: &[u8]) -> Result<Self, Malformed> {
+        Size::of(body).check()?;
+        let head: Head = serde_json::from_slice(body)?;
+        let request = head.request.filter(|request| !request.uid.is_empty()).ok_or(Malformed::NoRequest)?;
+        let uid = request.uid.clone();
+        let found = [head.api_version, head.kind].map(Option::unwrap_or_default);
+        if found != [API_VERSION, KIND] {
+            let [version, kind] = found;
+            let message = format!("found apiVersion {version:?} and kind {kind:?}: {API_VERSION} {KIND} is accepted");
+            return Ok(Self::Settled(Answer::refused(uid, Outcome::Malformed, 400, "BadRequest", message)));
+        }
+        if !request.makes_a_pod() {
+            return Ok(Self::Settled(Answer::skipped(uid, None)));
+        }
+        let whole: Whole = serde_json::from_slice(body)?;
+        Ok(Self::Pod(Asked { uid, namespace: request.namespace.unwrap_or_default(), pod: whole.request.object }))
+    }
+}
+
+impl Request {
+    fn makes_a_pod(&self) -> bool {
+        let GroupVersionKind { group, version, kind } = &self.kind;
+        let is_whole = self.sub_resource.as_deref().unwrap_or_default().is_empty();
+        (group.as_str(), version.as_str(), kind.as_str()) == ("", "v1", "Pod")
+            && is_whole
+            && self.operation.as_deref() == Some("CREATE")
+    }
+}
+
+impl Asked {
+    /// The Namespace that the Pod is to be in; the Pod itself need not name it.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// What becomes of the Pod in its Namespace.
+    pub fn answer(self, namespace: &Namespace, settings: &Settings) -> Answer {
+        match decide(&self.pod, namespace, settings) {
+            Ok(Decision::Skip(reason)) => {
+                let warning = (!reason.is_meant()).then(|| format!("{self}: no sidecar: {reason}"));
+                Answer::skipped(self.uid, warning)
+            }
+            Ok(Decision::Inject(_)) => match patch(&self.pod, settings) {
+                Ok(steps) => {
+                    let patch = serde_json::to_vec(&steps).expect("a patch is JSON");
+                    Answer::injected(self.uid, BASE64_STANDARD.encode(patch))
+                }
+                Err(refusal) => self.refused(&refusal),
+            },
+            Err(refusal) => self.refused(&refusal),
+        }
+    }
+
+    /// The answer where nobody knows the Namespace.
+    pub fn unanswerable(self, why: &str) -> Answer {
+        let message = format!("{self}: the labels of its namespace are not known: {why}; try again");
+        Answer::refused(self.uid, Outcome::Refused, 503, "ServiceUnavailable", message)
+    }
+
+    fn refused(self, refusal: &Refusal) -> Answer {
+        let (code, reason) = if is_forbidden(refusal) { (403, "Forbidden") } else { (422, "Invalid") };
+        let message = format!("{self}: {refusal}");
+        Answer::refused(self.uid, Outcome::Refused, code, reason, message)
+    }
+}
+
+impl fmt::Display for Asked {
+    /// `Pod shop/web-1`, and `Pod shop/web-...` before the API server has made up its name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pod {}/", self.namespace)?;
+        match pod::text(&self.pod, "/metadata/name") {
+            Some(name) if !name.is_empty() => f.write_str(name),
+            _ => write!(f, "{}...", pod::text(&self.pod, "/metadata/generateName").unwrap_or_default()),
+        }
+    }
+}
+
+impl Answer {
+    /// What came of it.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Why the object is not let through, where it is not.
+    pub fn refusal(&self) -> Option<&str> {
+        self.response.status.as_ref().map(|status| status.message.as_str())
+    }
+
+    /// The AdmissionReview that is answered.
+    pub fn into_bytes(self) -> Vec<u8> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Review {
+            api_version: &'static str,
+            kind: &'static str,
+            response: Response,
+        }
+        let review = Review { api_version: API_VERSION, kind: KIND, response: self.response };
+        serde_json::to_vec(&review).expect("an answer is JSON")
+    }
+
+    fn injected(uid: String, patch: String) -> Self {
+        let response =
+            Response { uid, allowed: true, patch_type: Some("JSONPatch"), patch: Some(patch), ..Response::default() };
+        Self { outcome: Outcome::Injected, response }
+    }
+
+    fn skipped(uid: String, warning: Option<String>) -> Self {
+        let warnings = warning.map(cut).into_iter().collect();
+        let response = Response { uid, allowed: true, warnings, ..Response::default() };
+        Self { outcome: Outcome::Skipped, response }
+    }
+
+    fn refused(uid: String, outcome: Outcome, code: u16, reason: &'static str, message: String) -> Self {
+        let status = Some(Status { status: "Failure", code, reason, message });
+        Self { outcome, response: Response { uid, status, ..Response::default() } }
+    }
+}
+
+/// Whether the same would be let through where the settings allow more.
+fn is_forbidden(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::NotAllowed(_) | Refusal::OwnNotAllowed { .. })
+}
+
+/// As much of the text as a warning may have.
+fn cut(mut text: String) -> String {
+    if text.len() > LONGEST_WARNING {
+        text.truncate(text.floor_char_boundary(LONGEST_WARNING - 3));
+        text.push_str("...");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! HTTPS, both versions of HTTP: reads bodies within bounds, and has them answered.
+
+mod body;
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use byrnie_runtime::{admin::Reply, shutdown::DrainWatch};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http_body_util::Full;
+use hyper::{body::Incoming, rt::Executor, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use rustls::ServerConfig;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{interval, sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tracing::{debug, warn};
+
+use self::body::Room;
+
+/// Where reviews are sent.
+pub const PATH: &str = "/inject";
+
+/// Connections at once; further ones wait in the kernel's queue. An API server keeps one or a few.
+const CONNECTIONS: usize = 256;
+/// For one handshake, and for a request's head of HTTP/1.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
+/// A connection on which nothing was asked for so long is ended, so that nobody can hold all of them.
+const IDLE_LIMIT: Duration = Duration::from_secs(120);
+/// For what runs on a connection that is to end.
+const FINISH_LIMIT: Duration = Duration::from_secs(10);
+/// Requests of one connection at once.
+const STREAMS: u32 = 128;
+/// After an accept that failed: out of file descriptors, for instance.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What answers a request: its query and body.
+pub trait Answer: Send + Sync + 'static {
+    /// The reply to what was posted to [`PATH`].
+    fn answer(&self, query: Option<&str>, body: &[u8]) -> impl Future<Output = Reply> + Send;
+}
+
+/// A server that accepts nothing yet.
+pub struct Server<A> {
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    shared: Arc<Shared<A>>,
+}
+
+struct Shared<A> {
+    answer: A,
+    room: Room,
+}
+
+/// Spawns what HTTP/2 needs with the owner of all tasks.
+#[derive(Clone)]
+struct Owned(DrainWatch);
+
+impl<A: Answer> Server<A> {
+    /// A server of `listener` that speaks by `tls`.
+    pub fn new(listener: TcpListener, tls: ServerConfig, answer: A) -> Self {
+        let acceptor = TlsAcceptor::from(Arc::new(tls));
+        Self { listener, acceptor, shared: Arc::new(Shared { answer, room: Room::default() }) }
+    }
+
+    /// Accepts until draining starts; connections then finish what they do.
+    pub async fn serve(self, drain: DrainWatch) {
+        tokio::select! {
+            () = self.accept(&drain) => (),
+            () = drain.draining() => (),
+        }
+    }
+
+    async fn accept(&self, drain: &DrainWatch) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    warn!(%error, "webhook accept failed");
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            // It fails only where the connection is gone, which the handshake will tell.
+            let _ = stream.set_nodelay(true);
+            let (acceptor, shared, watch) = (self.acceptor.clone(), Arc::clone(&self.shared), drain.clone());
+            drop(drain.spawn(async move {
+                converse(acceptor, stream, shared, watch).await;
+                drop(permit);
+            }));
+        }
+    }
+}
+
+async fn converse<A: Answer>(acceptor: TlsAcceptor, stream: TcpStream, shared: Arc<Shared<A>>, drain: DrainWatch) {
+    let stream = match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
+        Err(_) => return debug!(limit = ?HANDSHAKE_LIMIT, "TLS handshake took too long"),
+    };
+    let requests = Arc::new(AtomicU64::new(0));
+    let service = {
+        let requests = Arc::clone(&requests);
+        service_fn(move |request| {
+            requests.fetch_add(1, Relaxed);
+            let shared = Arc::clone(&shared);
+            async move { Ok::<_, Infallible>(response(shared.reply(request).await)) }
+        })
+    };
+    let mut builder = auto::Builder::new(Owned(drain.clone()));
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_LIMIT);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        () = drain.draining() => None,
+        () = idle(&requests) => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            let Ok(ended) = timeout(FINISH_LIMIT, connection).await else { return };
+            ended
+        }
+    };
+    if let Err(error) = ended {
+        debug!(error, "webhook connection failed");
+    }
+}
+
+/// Ready when no request came for long.
+async fn idle(requests: &AtomicU64) {
+    let mut ticks = interval(IDLE_LIMIT);
+    ticks.tick().await;
+    let mut seen = 0;
+    loop {
+        ticks.tick().await;
+        match requests.load(Relaxed) {
+            now if now == seen => return,
+            now => seen = now,
+        }
+    }
+}
+
+impl<A: Answer> Shared<A> {
+    async fn reply(&self, request: Request<Incoming>) -> Reply {
+        let (head, body) = request.into_parts();
+        let text = |status, text: String| Reply::text(status, text + "\n");
+        if head.uri.path() != PATH {
+            let found = head.uri.path();
+            return text(StatusCode::NOT_FOUND, format!("nothing answers {found}; POST {PATH} is accepted"));
+        }
+        if head.method != Method::POST {
+            let found = head.method;
+            return text(StatusCode::METHOD_NOT_ALLOWED, format!("{PATH} does not answer {found}; POST is accepted"));
+        }
+        match self.room.read(body).await {
+            Ok(body) => self.answer.answer(head.uri.query(), &body.bytes).await,
+            Err(error) => text(error.status(), error.to_string()),
+        }
+    }
+}
+
+fn response(reply: Reply) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(reply.body));
+    *response.status_mut() = reply.status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    response
+}
+
+impl<F> Executor<F> for Owned
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        drop(self.0.spawn(task));
+    }
+}
+
+impl<A> fmt::Debug for Server<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
