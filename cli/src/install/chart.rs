@@ -11,7 +11,7 @@ pub const VALUES: &str = include_str!("../../../charts/byrnie/values.yaml");
 const HELPERS: &str = include_str!("../../../charts/byrnie/templates/_helpers.tpl");
 
 /// In the order in which they are best applied.
-const TEMPLATES: [(&str, &str); 12] = [
+const TEMPLATES: [(&str, &str); 13] = [
     ("serviceaccount.yaml", include_str!("../../../charts/byrnie/templates/serviceaccount.yaml")),
     ("clusterrole.yaml", include_str!("../../../charts/byrnie/templates/clusterrole.yaml")),
     ("role.yaml", include_str!("../../../charts/byrnie/templates/role.yaml")),
@@ -20,6 +20,7 @@ const TEMPLATES: [(&str, &str); 12] = [
     ("deployment.yaml", include_str!("../../../charts/byrnie/templates/deployment.yaml")),
     ("injector/serviceaccount.yaml", include_str!("../../../charts/byrnie/templates/injector/serviceaccount.yaml")),
     ("injector/clusterrole.yaml", include_str!("../../../charts/byrnie/templates/injector/clusterrole.yaml")),
+    ("injector/role.yaml", include_str!("../../../charts/byrnie/templates/injector/role.yaml")),
     ("injector/service.yaml", include_str!("../../../charts/byrnie/templates/injector/service.yaml")),
     (
         "injector/poddisruptionbudget.yaml",

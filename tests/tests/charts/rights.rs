@@ -44,8 +44,8 @@ const AT_HOME: &[(&str, &str, bool)] = &[
     ("list", "secrets", false),
     ("delete", "secrets/byrnie-ca", false),
 ];
-/// Of the injector, and nothing more at home.
-const INJECTORS: &[(&str, &str, bool)] = &[
+/// Of the injector, likewise.
+const INJECTORS_EVERYWHERE: &[(&str, &str, bool)] = &[
     ("get", "namespaces/shop", true),
     ("watch", "namespaces", true),
     ("watch", "meshconfigs.mesh.byrnie.io", true),
@@ -58,10 +58,18 @@ const INJECTORS: &[(&str, &str, bool)] = &[
     ("delete", "mutatingwebhookconfigurations.admissionregistration.k8s.io/byrnie-injector", false),
     ("get", "pods", false),
     ("patch", "pods", false),
-    ("get", "configmaps/byrnie-trust", false),
     ("get", "secrets/byrnie-ca", false),
+    ("get", "configmaps/byrnie-trust", false),
     ("create", "tokenreviews.authentication.k8s.io", false),
     ("create", "serviceaccounts/default --subresource=token", false),
+];
+const INJECTORS_AT_HOME: &[(&str, &str, bool)] = &[
+    ("watch", "configmaps/byrnie-trust", true),
+    ("list", "configmaps/byrnie-trust", true),
+    ("patch", "configmaps/byrnie-trust", false),
+    ("get", "configmaps/other", false),
+    ("get", "secrets/byrnie-ca", false),
+    ("get", "pods", false),
 ];
 
 #[tokio::test]
@@ -74,8 +82,8 @@ async fn the_accounts_may_do_what_they_need_and_no_more() -> Result<()> {
     for (account, namespace, rights) in [
         (&account, &elsewhere, EVERYWHERE),
         (&account, &home, AT_HOME),
-        (&injector, &elsewhere, INJECTORS),
-        (&injector, &home, INJECTORS),
+        (&injector, &elsewhere, INJECTORS_EVERYWHERE),
+        (&injector, &home, INJECTORS_AT_HOME),
     ] {
         for (verb, resource, expected) in rights {
             let words: Vec<&str> = resource.split(' ').collect();
