@@ -6,6 +6,7 @@
 //! in force. They meet in [`shared::Shared`] only.
 
 pub mod admin;
+pub mod agent;
 pub mod config;
 pub mod control;
 pub mod run;

@@ -1,33 +1,40 @@
 //! `byrnie-proxy`: settings, build, run, exit code.
 
-use std::process::ExitCode;
+use std::{env, error::Error, process::ExitCode};
 
-use byrnie_proxy::{run::run, settings::Arguments};
+use byrnie_proxy::{
+    agent,
+    run::{run, run_agent},
+    settings,
+};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if !error.use_stderr() => {
-            // `--help` and `--version`; a closed pipe is no reason to fail.
-            let _ = error.print();
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => return failed(&one_line(&error.to_string())),
+    let is_agent = env::args_os().nth(1).is_some_and(|first| first == "agent");
+    let ran = match is_agent {
+        true => start::<agent::Arguments>(1, |arguments| Ok(run_agent(arguments.check()?)?)),
+        false => start::<settings::Arguments>(0, |arguments| Ok(run(arguments.check()?)?)),
     };
-    let settings = match arguments.check() {
-        Ok(settings) => settings,
-        Err(error) => return failed(&error),
-    };
-    match run(settings) {
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
+        Err(error) => {
+            eprintln!("byrnie-proxy: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn failed(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("byrnie-proxy: {error}");
-    ExitCode::FAILURE
+/// Reads the arguments behind the first `left_out`, and runs with them.
+fn start<A: Parser>(left_out: usize, run: impl FnOnce(A) -> Result<(), Box<dyn Error>>) -> Result<(), Box<dyn Error>> {
+    match A::try_parse_from(env::args_os().skip(left_out)) {
+        Ok(arguments) => run(arguments),
+        Err(error) if !error.use_stderr() => {
+            // `--help` and `--version`; a closed pipe is no reason to fail.
+            let _ = error.print();
+            Ok(())
+        }
+        Err(error) => Err(one_line(&error.to_string()).into()),
+    }
 }
 
 /// The problem alone, without the usage that follows it.

@@ -1,10 +1,16 @@
 //! The whole process after its settings: what `byrnie-proxy` does, and the demo's micro-proxies with it.
 
-use byrnie_runtime::logs;
+use std::future::Future;
+
+use byrnie_runtime::logs::{self, Levels};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-use crate::{control::Proxy, settings::Settings};
+use crate::{
+    agent::{self, Agent},
+    control::Proxy,
+    settings::{Settings, Sidecar},
+};
 
 /// Serves until a signal comes and what runs is finished. To be called once, by a process that does nothing else: logs,
 /// the panic hook and the limit of open files are the process's.
@@ -12,12 +18,29 @@ use crate::{control::Proxy, settings::Settings};
 /// # Errors
 /// Where the start cannot work; the text names what to change.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
-    let levels = logs::init(settings.log_format, settings.log.as_deref())?;
+    let sidecar = settings.sidecar.clone();
+    process(&sidecar, async |levels| Ok(Proxy::build(settings, levels).await?.serve().await?))
+}
+
+/// The same for the agent beside an Envoy.
+///
+/// # Errors
+/// Where the start cannot work; the text names what to change.
+pub fn run_agent(settings: agent::Settings) -> anyhow::Result<()> {
+    let sidecar = settings.sidecar.clone();
+    process(&sidecar, async |_| Ok(Agent::build(settings).await?.serve().await?))
+}
+
+fn process<F>(sidecar: &Sidecar, serve: impl FnOnce(Levels) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let levels = logs::init(sidecar.log_format, sidecar.log.as_deref())?;
     end_on_panic();
     raise_descriptors();
-    // Traffic is the workers'; what happens here is little, and one thread is all that it costs.
+    // Traffic is the workers', or Envoy's; what happens here is little, and one thread is all that it costs.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(async { Ok(Proxy::build(settings, levels).await?.serve().await?) });
+    let served = runtime.block_on(serve(levels));
     // Workers were given their time: one that hangs does not keep the process.
     runtime.shutdown_background();
     served

@@ -3,6 +3,7 @@
 //!
 //! Nothing here decides a test; `tests/` does. Every process ends with the value that owns it.
 
+pub mod agent;
 pub mod app;
 pub mod http;
 pub mod kubernetes;

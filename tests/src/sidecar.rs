@@ -104,9 +104,13 @@ impl Sidecar {
         let stem = workload.replace('/', "-");
         let file = folder.join(format!("{stem}.bootstrap.yaml"));
         fs::write(&file, output.stdout)?;
-        let log = folder.join(format!("{stem}.envoy.log"));
+        Self::launch_envoy_by(&file, admin, folder.join(format!("{stem}.envoy.log")))
+    }
+
+    /// Starts an Envoy without waiting, by this bootstrap, in which its admin address stands.
+    pub fn launch_envoy_by(file: &Path, admin: SocketAddr, log: PathBuf) -> Result<Self> {
         let mut command = Command::new(tools::path("envoy")?);
-        command.arg("-c").arg(&file).args(["--use-dynamic-base-id", "--disable-hot-restart", "--concurrency", "1"]);
+        command.arg("-c").arg(file).args(["--use-dynamic-base-id", "--disable-hot-restart", "--concurrency", "1"]);
         command
             .args(["-l", "info", "--log-path"])
             .arg(&log)
@@ -118,10 +122,7 @@ impl Sidecar {
 
     /// Starts a micro-proxy without waiting, with a join token.
     pub fn launch_micro(mesh: &Mesh, workload: &str) -> Result<Self> {
-        let mut token = Command::new(byrnie()?);
-        token.args(["token", "--workload", workload]).arg("--state").arg(mesh.state());
-        let output = succeeded(&mut token)?;
-        Self::launch_micro_with(mesh, workload, str::from_utf8(&output.stdout)?)
+        Self::launch_micro_with(mesh, workload, &join_token(mesh, workload)?)
     }
 
     /// Starts a micro-proxy without waiting, with this token.
@@ -196,10 +197,7 @@ impl Sidecar {
 
     /// Where a kubelet would ask a micro-proxy for its health: a port of all addresses.
     pub fn health(&self) -> Result<SocketAddr> {
-        let log = self.log();
-        let told = log.split_whitespace().find_map(|word| word.strip_prefix("health="));
-        let address: SocketAddr = told.with_context(|| format!("no health port in {log}"))?.parse()?;
-        Ok((Ipv4Addr::LOCALHOST, address.port()).into())
+        health_port(&self.log())
     }
 
     /// Its log.
@@ -242,6 +240,20 @@ impl Sidecar {
         ensure!(self.proxy == Proxy::Envoy, "{asked} are Envoy's own pages, and this is a {:?}", self.proxy);
         Ok(())
     }
+}
+
+/// The port for a kubelet, as a log tells it.
+pub(crate) fn health_port(log: &str) -> Result<SocketAddr> {
+    let told = log.split_whitespace().find_map(|word| word.strip_prefix("health="));
+    let address: SocketAddr = told.with_context(|| format!("no health port in {log}"))?.parse()?;
+    Ok((Ipv4Addr::LOCALHOST, address.port()).into())
+}
+
+/// A join token, as `byrnie token` prints it.
+pub(crate) fn join_token(mesh: &Mesh, workload: &str) -> Result<String> {
+    let mut token = Command::new(byrnie()?);
+    token.args(["token", "--workload", workload]).arg("--state").arg(mesh.state());
+    Ok(String::from_utf8(succeeded(&mut token)?.stdout)?)
 }
 
 fn succeeded(command: &mut Command) -> Result<Output> {

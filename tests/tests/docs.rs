@@ -163,6 +163,17 @@ fn every_option_of_the_micro_proxy_is_told() -> Result<()> {
 }
 
 #[test]
+fn every_option_of_the_agent_is_told() -> Result<()> {
+    let pages = pages()?;
+    let page = pages.iter().find(|page| page.name == "docs/proxy.md").context("docs/proxy.md is missing")?;
+    let shown = options(Command::new(program("byrnie-proxy")?).arg("agent"))?;
+    ensure!(shown.len() > 10, "too little is shown: {shown:?}");
+    let missing: Vec<_> = shown.into_iter().filter(|name| !page.text.contains(&format!("| `{name}"))).collect();
+    assert!(missing.is_empty(), "docs/proxy.md has no row for {}", missing.join(", "));
+    Ok(())
+}
+
+#[test]
 fn every_option_of_install_is_told() -> Result<()> {
     let pages = pages()?;
     let page = pages.iter().find(|page| page.name == "docs/install.md").context("docs/install.md is missing")?;

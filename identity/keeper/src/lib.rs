@@ -41,6 +41,7 @@ pub struct Identity {
     uri: Arc<str>,
     chain: Vec<CertificateDer<'static>>,
     own: Arc<SingleCertAndKey>,
+    key: PrivateKeyDer<'static>,
     roots: Vec<CertificateDer<'static>>,
     trust: Arc<RootCertStore>,
     not_before: SystemTime,
@@ -79,8 +80,8 @@ impl Identity {
         let leaf = chain.first().ok_or(UnusableIdentity::NoCertificate)?;
         let id = peer_identity(leaf)?;
         let (not_before, not_after) = validity(leaf)?;
-        let key = aws_lc_rs::sign::any_supported_type(key).map_err(UnusableIdentity::Key)?;
-        let certified = CertifiedKey::new(chain.clone(), key);
+        let signing = aws_lc_rs::sign::any_supported_type(key).map_err(UnusableIdentity::Key)?;
+        let certified = CertifiedKey::new(chain.clone(), signing);
         certified.keys_match().map_err(UnusableIdentity::Key)?;
         let mut trust = RootCertStore::empty();
         for root in &roots {
@@ -95,6 +96,7 @@ impl Identity {
             id,
             chain,
             own: Arc::new(SingleCertAndKey::from(certified)),
+            key: key.clone_key(),
             roots,
             trust: Arc::new(trust),
             not_before,
@@ -121,6 +123,12 @@ impl Identity {
     /// The leaf, then its issuers, DER.
     pub fn chain(&self) -> &[CertificateDer<'static>] {
         &self.chain
+    }
+
+    /// The key in PKCS #8, PEM: for the proxy that an agent serves, and for nobody else.
+    pub fn key_pem(&self) -> String {
+        let block = pem::Pem::new("PRIVATE KEY", self.key.secret_der());
+        pem::encode_config(&block, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
     }
 
     /// What is trusted, DER.

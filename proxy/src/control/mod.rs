@@ -40,8 +40,8 @@ use self::{follow::Control, load::Reports};
 use crate::{
     admin::{self, Asks, Pages, figures::Figures},
     config::Config,
-    identity::{Current, Keeper, Source, Stored},
-    settings::{AccessLog, Settings},
+    identity::{Current, Keeper, Stored},
+    settings::{AccessLog, Settings, Sidecar},
     shared::{Shared, Stage},
     telemetry::{Form, Telemetry},
     tls::Contexts,
@@ -89,13 +89,14 @@ impl Proxy {
         let started = SystemTime::now();
         let signals = Signals::register()?;
         let admin = listen::bind("admin", "--admin-address", settings.admin).await?;
-        let health = match settings.health {
+        let health = match settings.sidecar.health {
             Some(address) => Some(listen::bind("health", "--health-port", address).await?),
             None => None,
         };
-        let (link, xds) = Link::new(xds_settings(&settings))?;
+        let (link, xds) = Link::new(xds_settings(&settings.sidecar))?;
         let identity = Arc::new(Current::new());
-        let keeper = Keeper::new(source(&settings), settings.state.as_deref().map(Stored::new), Arc::clone(&identity));
+        let sidecar = &settings.sidecar;
+        let keeper = Keeper::new(sidecar.source(), sidecar.state.as_deref().map(Stored::new), Arc::clone(&identity));
         let wanting = xds.clone();
         let want = Box::new(move |name: &str| wanting.want(name));
         let contexts = Arc::new(Contexts::new(Arc::clone(&identity)));
@@ -113,7 +114,7 @@ impl Proxy {
             Control::new(Arc::clone(&self.shared), self.workers, self.xds.resources(), self.identity.watch());
         let waiting = control.waiting();
         let pages = Pages {
-            node: self.settings.workload.as_str().into(),
+            node: self.settings.sidecar.workload.as_str().into(),
             started: self.started,
             shared: Arc::clone(&self.shared),
             xds: self.xds.clone(),
@@ -125,7 +126,7 @@ impl Proxy {
             levels: self.levels,
         };
         let (stop, stopped) = watch::channel(());
-        let (workload, xds) = (&self.settings.workload, &self.settings.xds);
+        let (workload, xds) = (&self.settings.sidecar.workload, &self.settings.sidecar.xds);
         let health = self.health.as_ref().map(TcpListener::local_addr).transpose()?.map(display);
         info!(%workload, %xds, admin = %self.admin.local_addr()?, health, "starting");
         let mut tasks = JoinSet::new();
@@ -145,7 +146,7 @@ impl Proxy {
         tasks.spawn(self.keeper.run());
         tasks.spawn(Arc::clone(&self.shared.telemetry).keep());
         tasks.spawn(heap::keep());
-        let reports = Reports::new(source(&self.settings), Arc::clone(&self.shared));
+        let reports = Reports::new(self.settings.sidecar.source(), Arc::clone(&self.shared));
         tasks.spawn(async { match reports.run().await {} });
 
         control.follow();
@@ -184,26 +185,17 @@ fn telemetry(settings: &Settings, identity: &Arc<Current>) -> io::Result<Telemet
         AccessLog::Json => Some(Form::Json),
         AccessLog::Off => None,
     };
-    let workload = &settings.workload;
+    let workload = &settings.sidecar.workload;
     Telemetry::new(workload.namespace(), workload.pod(), Arc::clone(identity), form)
 }
 
-fn source(settings: &Settings) -> Source {
-    Source {
-        workload: settings.workload.to_string(),
-        address: settings.xds.to_string(),
-        roots_file: settings.roots_file.clone(),
-        token_file: settings.token_file.clone(),
-    }
-}
-
-fn xds_settings(settings: &Settings) -> byrnie_xds::Settings {
+fn xds_settings(sidecar: &Sidecar) -> byrnie_xds::Settings {
     byrnie_xds::Settings {
-        node: settings.workload.to_string(),
-        address: settings.xds.to_string(),
-        roots: settings.roots_file.clone(),
-        token: Some(settings.token_file.clone()),
-        state: settings.state.clone(),
+        node: sidecar.workload.to_string(),
+        address: sidecar.xds.to_string(),
+        roots: sidecar.roots_file.clone(),
+        token: Some(sidecar.token_file.clone()),
+        state: sidecar.state.clone(),
         listeners: Listeners::All,
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     },
     identity::{
         Current,
-        authority::{Authority, CART, FRONT},
+        testing::{Authority, CART, FRONT},
     },
 };
 

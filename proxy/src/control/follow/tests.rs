@@ -12,7 +12,7 @@ use crate::{
     control::{finish, resources::listener},
     identity::{
         Current,
-        authority::{Authority, CART},
+        testing::{Authority, CART},
     },
     telemetry::Telemetry,
     tls::Contexts,

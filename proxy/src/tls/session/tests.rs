@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     identity::{
         Current, Identity,
-        authority::{Authority, CART, FRONT},
+        testing::{Authority, CART, FRONT},
     },
     tls::Contexts,
 };

@@ -5,7 +5,7 @@ use byrnie_config::{DownstreamTls, PeerName, Protocol, Sockets, UpstreamTls, Ver
 use super::*;
 use crate::identity::{
     Identity,
-    authority::{Authority, CART as CART_URI, FRONT as FRONT_URI},
+    testing::{Authority, CART as CART_URI, FRONT as FRONT_URI},
 };
 
 const LONG: Duration = Duration::from_secs(3600);
