@@ -4,6 +4,8 @@
 pub const NAMESPACE: &str = "byrnie-system";
 /// The control plane: its Deployment, Service, ServiceAccount and Lease, and its Pods' label `app.kubernetes.io/name`.
 pub const CONTROL_PLANE: &str = "byrnie-control-plane";
+/// The injector: its Deployment, Service, ServiceAccount and MutatingWebhookConfiguration.
+pub const INJECTOR: &str = "byrnie-injector";
 /// The Service by which replicas find each other.
 pub const PEERS: &str = "byrnie-control-plane-peers";
 /// The Secret of keys that are made here.

@@ -1,11 +1,6 @@
 //! `byrnie-control-plane`: the control plane of a cluster, as the chart installs it.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result};
 use byrnie_control_plane::{ControlPlane, Installed, Mode, Settings, cluster_names::NAMESPACE, leaf_lifetime};

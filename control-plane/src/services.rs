@@ -3,14 +3,15 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::SystemTime};
 
 use byrnie_ads::{Ads, Hub, Loads};
-use byrnie_ca::{Authority, Clock, SigningService};
+use byrnie_ca::{Authority, Clock, Servers, SigningService};
 use byrnie_identity::Account;
 use byrnie_runtime::shutdown::Drain;
+use rustls_pki_types::ServerName;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tonic::transport::{Server, server::TcpIncoming};
 
 use crate::{
-    cluster_names::{CONTROL_PLANE, NAMESPACE},
+    cluster_names::{CONTROL_PLANE, INJECTOR, NAMESPACE},
     current::Current,
     fleet::FleetService,
     gate::{Accepted, TokenGate},
@@ -56,7 +57,8 @@ impl Services {
         let gate =
             TokenGate::new(current.clone(), Arc::clone(authority), Arc::clone(clock), own.clone(), accepted, is_plain);
         let secrets = IssuedSecrets::new(current.clone(), Arc::clone(authority), Arc::clone(clock));
-        let signing = SigningService::new(Arc::clone(authority), gate.clone(), Arc::clone(clock));
+        let servers = servers(installed, &current.load().world.mesh().cluster_domain);
+        let signing = SigningService::new(Arc::clone(authority), gate.clone(), Arc::clone(clock)).with_servers(servers);
         let fleet = fleet.map(|fleet| fleet(gate.clone()));
         let ads = Ads::new(Arc::clone(hub), Arc::clone(loads), gate, secrets);
         let certificate = if is_plain {
@@ -116,10 +118,40 @@ pub fn names(installed: &Installed, cluster_domain: &str) -> [String; 4] {
     ]
 }
 
+/// The workloads that an API server calls, by the names of their Services: the injector of the own namespace.
+fn servers(installed: Option<&Installed>, cluster_domain: &str) -> Servers {
+    let Some(Installed { namespace, .. }) = installed else { return Servers::none() };
+    let service = format!("{INJECTOR}.{namespace}.svc");
+    // A domain that is none gives no name; the API server calls by the short one.
+    let names = [format!("{service}.{cluster_domain}"), service].into_iter();
+    let names = names.filter_map(|name| ServerName::try_from(name).ok()).collect();
+    Servers::none().with(Account::new(&**namespace, INJECTOR), names)
+}
+
 /// Runs what never ends by itself until draining starts.
 pub fn until_draining(drain: &Drain, task: impl Future<Output = ()> + Send + 'static) {
     let watch = drain.watch();
     drop(drain.spawn(async move {
         tokio::select! { () = task => (), () = watch.draining() => () }
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_injector_of_the_own_namespace_is_called_by_its_service_and_nobody_else_is() {
+        let installed = Installed { namespace: "mesh".into(), pod: "a".into(), issuer: None };
+        let all = servers(Some(&installed), "cluster.local");
+        let names = |namespace: &str, name: &str| {
+            let names = all.names_of(&Account::new(namespace, name)).iter();
+            names.map(|name| name.to_str().into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("mesh", INJECTOR), ["byrnie-injector.mesh.svc.cluster.local", "byrnie-injector.mesh.svc"]);
+        for (namespace, name) in [("shop", INJECTOR), ("byrnie-system", INJECTOR), ("mesh", CONTROL_PLANE)] {
+            assert!(names(namespace, name).is_empty(), "{namespace}/{name}");
+        }
+        assert_eq!(servers(None, "cluster.local"), Servers::none());
+    }
 }

@@ -167,16 +167,17 @@ impl Authority {
         })
     }
 
-    /// A leaf for a workload that keeps its key. A `lifetime` longer than the authority's own is cut to it.
+    /// A leaf for a workload that keeps its key, which holds `names` too. A `lifetime` longer than the authority's own is cut to it.
     pub fn issue(
         &self,
         id: &SpiffeId,
+        names: &[ServerName<'_>],
         key: &PublicKey,
         lifetime: Option<Duration>,
         now: SystemTime,
     ) -> Result<Issued, IssueError> {
         let key = SubjectPublicKeyInfo::from_der(key.spki()).map_err(IssueError::Key)?;
-        self.sign(id, &[], &key, lifetime.unwrap_or(self.lifetime).min(self.lifetime), now)
+        self.sign(id, names, &key, lifetime.unwrap_or(self.lifetime).min(self.lifetime), now)
     }
 
     /// A leaf and its key, for a workload that cannot make one: a stand-alone Envoy, by SDS.

@@ -7,13 +7,14 @@
 //! [`SigningService`] for workloads that keep their key. [`TokenKey`] mints and verifies the tokens by which a workload
 //! outside Kubernetes proves who it is.
 //!
-//! Floors, from the top: `service` and `state`, `authority`, `keys`, `leaf`, then `token`, `signer` and `disk`, which do
-//! not know each other. The clock is an argument everywhere; nothing here reads the time on its own.
+//! Floors, from the top: `service` and `state`, `authority`, `keys`, `leaf`, then `servers`, `token`, `signer` and `disk`,
+//! which do not know each other. The clock is an argument everywhere; nothing here reads the time on its own.
 
 mod authority;
 mod disk;
 mod keys;
 mod leaf;
+mod servers;
 mod service;
 mod signer;
 mod state;
@@ -24,6 +25,7 @@ use std::{sync::Arc, time::SystemTime};
 pub use authority::{Authority, IssueError, LEAF_LIFETIME};
 pub use keys::{Keys, KeysError};
 pub use leaf::{Issued, Leaf, PrivateKey};
+pub use servers::Servers;
 pub use service::{Authenticate, SigningService, bearer};
 pub use signer::SignerError;
 pub use state::{State, StateError};

@@ -15,6 +15,7 @@ use tracing::{debug, error};
 use crate::{
     Clock,
     authority::{Authority, IssueError},
+    servers::Servers,
 };
 
 /// The longest message that is read: a signing request and what surrounds it.
@@ -43,13 +44,20 @@ where
 pub struct SigningService {
     authority: Arc<Authority>,
     authenticate: Box<dyn Authenticate>,
+    servers: Servers,
     clock: Clock,
 }
 
 impl SigningService {
     /// The service that issues from `authority` to those whom `authenticate` knows.
     pub fn new(authority: Arc<Authority>, authenticate: impl Authenticate, clock: Clock) -> Self {
-        Self { authority, authenticate: Box::new(authenticate), clock }
+        Self { authority, authenticate: Box::new(authenticate), servers: Servers::none(), clock }
+    }
+
+    /// With servers among the workloads, whose leaves hold their names too.
+    #[must_use]
+    pub fn with_servers(self, servers: Servers) -> Self {
+        Self { servers, ..self }
     }
 
     /// The service as tonic's router takes it, with a bound on what is read.
@@ -76,8 +84,10 @@ impl CertificateAuthority for SigningService {
             let message = format!("the signing request names {other:?}, the caller is {own}");
             return Err(Status::permission_denied(message));
         }
+        let names = self.servers.names_of(&account);
         let lifetime = (wish.ttl_seconds > 0).then(|| Duration::from_secs(wish.ttl_seconds.into()));
-        let issued = self.authority.issue(&id, request.public_key(), lifetime, (self.clock)()).map_err(failed)?;
+        let issued =
+            self.authority.issue(&id, names, request.public_key(), lifetime, (self.clock)()).map_err(failed)?;
         debug!(%id, not_after = unix(issued.not_after), "issued a certificate");
         Ok(Response::new(SignResponse {
             chain_der: issued.chain.iter().map(|der| der.to_vec()).collect(),

@@ -236,7 +236,7 @@ fn a_wish_for_a_longer_life_is_cut_and_for_a_shorter_one_granted() {
     let request = CertificateParams::default().serialize_request(&KeyPair::generate().unwrap()).unwrap();
     let request = SigningRequest::parse(request.der()).unwrap();
     let lasts = |authority: &Authority, wish: Option<u64>| {
-        let issued = authority.issue(&cart(), request.public_key(), wish.map(Duration::from_secs), now()).unwrap();
+        let issued = authority.issue(&cart(), &[], request.public_key(), wish.map(Duration::from_secs), now()).unwrap();
         assert_eq!(parsed(&issued.chain[0]).public_key().raw, request.public_key().spki().as_ref());
         issued.not_after.duration_since(now()).unwrap().as_secs()
     };

@@ -1,13 +1,17 @@
 use byrnie_identity::{TrustDomain, peer_identity};
 use byrnie_proto::ca::certificate_authority_client::CertificateAuthorityClient;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData, SanType};
+use rustls_pki_types::ServerName;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Code,
     transport::{Channel, Server},
 };
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::{
+    extensions::GeneralName,
+    prelude::{FromDer, X509Certificate},
+};
 
 use super::*;
 use crate::{Keys, TOKEN_LIFETIME, TokenError};
@@ -33,6 +37,10 @@ impl Drop for Served {
 }
 
 async fn served() -> Served {
+    serving(Servers::none()).await
+}
+
+async fn serving(servers: Servers) -> Served {
     let keys = Keys::make(&TrustDomain::default(), now()).unwrap();
     let authority = Arc::new(Authority::new(keys).with_jitter(|| 0.0));
     let tokens = authority.tokens().unwrap();
@@ -43,7 +51,8 @@ async fn served() -> Served {
         assert_eq!(workload.to_string(), "shop/cart-1");
         Ok(Account::new("shop", "cart"))
     };
-    let service = SigningService::new(authority.clone(), authenticate, Arc::new(now)).into_server();
+    let service =
+        SigningService::new(authority.clone(), authenticate, Arc::new(now)).with_servers(servers).into_server();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
@@ -144,4 +153,36 @@ async fn what_a_request_asks_beside_the_identity_is_not_granted() {
     assert!(!leaf.is_ca() && !leaf.key_usage().unwrap().unwrap().value.key_cert_sign());
     assert_eq!(leaf.subject().iter().count(), 0);
     assert_eq!(leaf.subject_alternative_name().unwrap().unwrap().value.general_names.len(), 1);
+}
+
+fn dns_names(response: &SignResponse) -> Vec<String> {
+    let (_, leaf) = X509Certificate::from_der(&response.chain_der[0]).unwrap();
+    let names = leaf.subject_alternative_name().unwrap().unwrap().value.general_names.iter();
+    let dns = names.filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    dns.collect()
+}
+
+#[tokio::test]
+async fn a_server_is_called_by_its_names_and_nobody_else_is_whatever_is_asked_for() {
+    let name = ServerName::try_from("cart.shop.svc").unwrap();
+    let csr = |names: &[&str]| {
+        let params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.serialize_request(&KeyPair::generate().unwrap()).unwrap().der().to_vec()
+    };
+    for (account, named) in [
+        (Account::new("shop", "cart"), true),
+        (Account::new("shop", "other"), false),
+        (Account::new("other", "cart"), false),
+    ] {
+        let served = serving(Servers::none().with(account.clone(), vec![name.clone()])).await;
+        for asked in [&[][..], &["cart.shop.svc"], &["kubernetes.default.svc"]] {
+            let response = served.signed(csr(asked), 0).await.unwrap();
+            let wanted = if named { vec!["cart.shop.svc".to_owned()] } else { Vec::new() };
+            assert_eq!(dns_names(&response), wanted, "{account} asks for {asked:?}");
+            assert_eq!(peer_identity(&response.chain_der[0]).unwrap().to_string(), CART);
+        }
+    }
 }
