@@ -3,9 +3,11 @@
 
 mod before;
 mod certificates;
+mod injector;
 mod installed;
 mod keys;
 mod mesh;
+mod missed;
 mod report;
 
 use std::process::ExitCode;

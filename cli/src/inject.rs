@@ -1,6 +1,7 @@
 //! `byrnie inject`: does by hand what the webhook does.
 
 mod documents;
+mod live;
 mod workload;
 
 use std::{
@@ -16,19 +17,26 @@ use byrnie_control_plane::cluster_names::INJECT;
 use byrnie_injector::{Decision, Namespace, Settings, decide, injected};
 use serde_json::{Value, json};
 
+pub use self::workload::namespace;
 use self::{
     documents::Document,
-    workload::{for_each, name, pods},
+    workload::{for_each, is_namespace, name, pods},
 };
-use crate::output::{self, Format};
+use crate::{
+    output::{self, Format},
+    remote::Installation,
+};
 
 /// `byrnie inject`
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Apply what is printed:  byrnie inject -f app.yaml | kubectl apply -f -\n\n\
                   What has no Pods, and Pods that get no sidecar, are printed as they stand.")]
 pub struct Args {
+    /// Pods of a cluster that --explain speaks of, in place of files: POD or NAMESPACE/POD
+    #[arg(value_name = "POD", requires = "explain", conflicts_with_all = ["files", "inject_namespace"])]
+    pods: Vec<String>,
     /// A file of YAML or JSON; - is standard input
-    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required_unless_present = "pods")]
     files: Vec<PathBuf>,
     /// Print which Pods get a sidecar, and why the others do not, in place of the objects
     #[arg(long)]
@@ -36,9 +44,9 @@ pub struct Args {
     /// Whether namespaces that the files do not hold have the label byrnie.io/inject=enabled
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     inject_namespace: bool,
-    /// The namespace of objects that name none
-    #[arg(short, long, value_name = "NAME", default_value = "default")]
-    namespace: String,
+    /// The namespace of objects that name none [default: default; for Pods of a cluster the context's]
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
     /// The image of byrnie-init
     #[arg(long, value_name = "IMAGE")]
     init_image: Option<String>,
@@ -47,6 +55,8 @@ pub struct Args {
     proxy_image: Option<String>,
     #[arg(short, long, value_enum, default_value_t, requires = "explain")]
     output: Format,
+    #[command(flatten)]
+    installation: Installation,
 }
 
 /// What was found in the files, and what became of it.
@@ -60,7 +70,14 @@ struct Injection<'a> {
 }
 
 /// Prints the objects with sidecars, or what would become of them. Nothing is printed where one is refused.
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub async fn run(args: &Args) -> Result<ExitCode> {
+    match args.pods.is_empty() {
+        true => of_files(args),
+        false => live::run(args).await,
+    }
+}
+
+fn of_files(args: &Args) -> Result<ExitCode> {
     let texts = args.files.iter().map(|file| Ok((file, text(file)?))).collect::<Result<Vec<_>>>()?;
     let mut files = Vec::new();
     for (file, text) in &texts {
@@ -69,14 +86,18 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut injection = Injection::new(args, &files);
     let printed = injection.all(files);
     if args.explain {
-        output::print(args.output, &injection.rows.into(), |rows| {
-            output::table(rows.as_array().map_or(&[], Vec::as_slice), &["object", "injected", "reason"])
-        });
+        explain(args.output, injection.rows);
         return Ok(if injection.refusals.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     ensure!(injection.refusals.is_empty(), "{}", injection.refusals.join("\nbyrnie: "));
     io::stdout().write_all(printed.as_bytes())?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn explain(format: Format, rows: Vec<Value>) {
+    output::print(format, &rows.into(), |rows| {
+        output::table(rows.as_array().map_or(&[], Vec::as_slice), &["object", "injected", "reason"])
+    });
 }
 
 fn text(file: &Path) -> Result<String> {
@@ -93,7 +114,7 @@ fn called(file: &Path) -> String {
 
 impl<'a> Injection<'a> {
     fn new(args: &'a Args, files: &[(&PathBuf, Vec<Document<'_>>)]) -> Self {
-        let mut settings = Settings::default();
+        let mut settings = Settings { namespace: args.installation.namespace().to_owned(), ..Settings::default() };
         if let Some(image) = &args.init_image {
             settings.init_image.clone_from(image);
         }
@@ -103,7 +124,8 @@ impl<'a> Injection<'a> {
         let mut namespaces = BTreeMap::new();
         for document in files.iter().flat_map(|(_, documents)| documents) {
             for_each(&document.value, &mut |object| {
-                if let Some(namespace) = workload::namespace(object) {
+                if is_namespace(object) {
+                    let namespace = namespace(object);
                     namespaces.insert(namespace.name.clone(), namespace);
                 }
             });
@@ -134,7 +156,7 @@ impl<'a> Injection<'a> {
 
     /// A Pod or a template of Pods, which stands at a place of the object.
     fn pod(&mut self, file: &Path, object: &Value, place: &str, pod: &mut Value) {
-        let space = object["metadata"]["namespace"].as_str().unwrap_or(&self.args.namespace);
+        let space = object["metadata"]["namespace"].as_str().or(self.args.namespace.as_deref()).unwrap_or("default");
         let namespace = self.namespace(space);
         let object = name(object, space);
         let settings = &self.settings;

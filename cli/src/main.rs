@@ -95,7 +95,7 @@ fn start(verb: Verb) -> anyhow::Result<ExitCode> {
         Verb::Bootstrap(args) => bootstrap::run(&args).map(done),
         Verb::Crds => crds::run().map(done),
         Verb::Install(args) => install::run(&args).map(done),
-        Verb::Inject(args) => inject::run(&args),
+        Verb::Inject(args) => block_on(inject::run(&args)),
         Verb::Token(args) => token::run(&args).map(done),
         Verb::Demo(args) => block_on(demo::run(args)),
         Verb::ProxyStatus(args) => block_on(proxies::status(&args)).map(done),

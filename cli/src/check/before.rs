@@ -12,11 +12,12 @@ use super::{
 const OLDEST: u64 = 27;
 
 /// What an installation creates: group, resource, and whether it is the namespace's.
-const CREATES: [(&str, &str, bool); 5] = [
+const CREATES: [(&str, &str, bool); 6] = [
     ("", "namespaces", false),
     ("apiextensions.k8s.io", "customresourcedefinitions", false),
     ("rbac.authorization.k8s.io", "clusterroles", false),
     ("rbac.authorization.k8s.io", "clusterrolebindings", false),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", false),
     ("apps", "deployments", true),
 ];
 

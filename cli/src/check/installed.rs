@@ -8,7 +8,7 @@ use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    Asked, keys, mesh,
+    Asked, injector, keys, mesh,
     report::{Check, Report, log},
 };
 
@@ -24,7 +24,7 @@ pub async fn run(asked: &Asked<'_>, report: &mut Report) {
     let namespace = asked.installation.namespace();
     let found = match asked.calls.read(&ObjectPath::deployment(namespace, NAME)).await {
         Ok(Some(found)) => {
-            report.add(deployment(&found, namespace));
+            report.add(deployment("deployment", NAME, &found, namespace));
             Some(found)
         }
         Ok(None) => {
@@ -43,6 +43,7 @@ pub async fn run(asked: &Asked<'_>, report: &mut Report) {
     });
     report.add(asked.lease().await);
     keys::run(asked, found.as_ref().and_then(issuer_secret), report).await;
+    injector::run(asked, report).await;
     mesh::run(asked, report).await;
 }
 
@@ -71,8 +72,8 @@ impl Asked<'_> {
     }
 }
 
-fn deployment(found: &Value, namespace: &str) -> Check {
-    let name = "deployment";
+/// How the replicas of a Deployment stand; `name` is that of the check.
+pub fn deployment(name: &'static str, object: &str, found: &Value, namespace: &str) -> Check {
     let count = |at: &str| found.pointer(at).and_then(Value::as_u64).unwrap_or_default();
     let wanted = found["spec"]["replicas"].as_u64().unwrap_or(1);
     let (available, updated) = (count("/status/availableReplicas"), count("/status/updatedReplicas"));
@@ -81,7 +82,7 @@ fn deployment(found: &Value, namespace: &str) -> Check {
     let conditions = found["status"]["conditions"].as_array();
     let is_failing = |one: &&Value| one["type"] == "ReplicaFailure" && one["status"] == "True";
     let failure = conditions.into_iter().flatten().find(is_failing).and_then(|failing| failing["message"].as_str());
-    let hint = format!("kubectl describe pods --namespace {namespace} --selector app.kubernetes.io/name={NAME}");
+    let hint = format!("kubectl describe pods --namespace {namespace} --selector app.kubernetes.io/name={object}");
     match failure {
         Some(failure) => Check::fault(name, format!("{text}: {failure}"), hint),
         None if available == 0 => Check::fault(name, text, hint),

@@ -47,14 +47,16 @@ pub fn name(object: &Value, namespace: &str) -> String {
     format!("{}/{namespace}/{}", text(&object["kind"]), text(own))
 }
 
-/// The Namespace that an object is.
-pub fn namespace(object: &Value) -> Option<Namespace> {
-    if object["kind"] != "Namespace" || object["apiVersion"] != "v1" {
-        return None;
-    }
+/// Whether an object is a Namespace.
+pub fn is_namespace(object: &Value) -> bool {
+    object["kind"] == "Namespace" && object["apiVersion"] == "v1"
+}
+
+/// A Namespace, of which the metadata is enough.
+pub fn namespace(object: &Value) -> Namespace {
     let labels = object["metadata"]["labels"].as_object().into_iter().flatten();
     let labels = labels.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-    Some(Namespace { name: object["metadata"]["name"].as_str()?.to_owned(), labels: labels.collect() })
+    Namespace { name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(), labels: labels.collect() }
 }
 
 fn list(document: &Value) -> Option<&Vec<Value>> {

@@ -215,7 +215,8 @@ async fn check_before_an_installation_tells_what_the_user_may_not_do() -> Result
     assert_eq!(code, Some(1), "{checks:#?}");
     let (result, found) = told(&checks, "rights");
     assert_eq!(result, "fault");
-    assert!(found.ends_with("customresourcedefinitions, clusterroles, clusterrolebindings, deployments"), "{found}");
+    let missing = "clusterroles, clusterrolebindings, mutatingwebhookconfigurations, deployments";
+    assert!(found.ends_with(&format!("customresourcedefinitions, {missing}")), "{found}");
     for name in ["gateway-api", "definitions"] {
         let (result, found) = told(&checks, name);
         assert!(result == "warning" && found.contains("cannot get resource"), "{name}: {found}");
@@ -282,7 +283,9 @@ async fn what_a_user_may_not_read_is_a_warning_of_that_check_alone() -> Result<(
     let nobody = nobody(server, &namespace).await?;
     let (code, checks) = check(&nobody, &["--byrnie-namespace", &namespace]).await?;
     assert_eq!((code, told(&checks, "api-server").0), (Some(0), "ok"), "{checks:#?}");
-    for name in ["rights", "definitions", "deployment", "images", "lease", "keys", "trust", "control-plane"] {
+    let unread =
+        ["deployment", "images", "lease", "keys", "trust", "injector", "webhooks", "sidecars", "control-plane"];
+    for name in ["rights", "definitions"].iter().chain(&unread) {
         let (result, found) = told(&checks, name);
         assert!(result == "warning" && !found.is_empty(), "{name}: {checks:#?}");
     }
@@ -311,4 +314,61 @@ spec: {{nodeName: nowhere, containers: [{{name: control-plane, image: none}}]}}
         Ok(said.contains(&format!("no port-forward to Pod {namespace}/one: ")))
     })
     .await
+}
+
+#[tokio::test]
+async fn pods_that_were_missed_are_found_and_explained() -> Result<()> {
+    // Of its own: Pods of labelled namespaces are not made while nobody answers its webhooks.
+    let server = &ApiServer::start().await?;
+    let namespace = server.namespace("mesh").await?;
+    let (_, checks) = check(&server.kubeconfig(), &["--byrnie-namespace", &namespace]).await?;
+    assert_eq!(told(&checks, "injector"), ("", ""), "without a control plane nothing else is checked");
+    let shown = Command::new(byrnie()?).args(["install", "--namespace", &namespace, "--skip-crds"]).output().await?;
+    let shown = String::from_utf8(shown.stdout)?;
+    for kind in ["Deployment", "MutatingWebhookConfiguration"] {
+        for object in shown.split("\n---\n").filter(|one| one.contains(&format!("\nkind: {kind}\n"))) {
+            server.apply(object).await?;
+        }
+    }
+    let shop = server.namespace("shop").await?;
+    let pods = format!(
+        "apiVersion: v1
+kind: Pod
+metadata: {{name: web-1, namespace: {shop}}}
+spec: {{containers: [{{name: app, image: none}}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: batch, namespace: {shop}, labels: {{byrnie.io/inject: 'false'}}}}
+spec: {{containers: [{{name: app, image: none}}]}}
+"
+    );
+    server.apply(&pods).await?;
+    server.kubectl(&["label", "namespace", &shop, "byrnie.io/inject=enabled"]).await?;
+
+    let (code, checks) = check(&server.kubeconfig(), &["--byrnie-namespace", &namespace]).await?;
+    assert_eq!(code, Some(1), "{checks:#?}");
+    assert_eq!(told(&checks, "injector"), ("fault", "0 of 2 replicas are available"), "no controller makes Pods here");
+    let (result, found) = told(&checks, "webhooks");
+    assert!(result == "fault" && found.contains("caBundle of namespace.inject.byrnie.io is missing"), "{found}");
+    let missed = format!("none beside web-1 of namespace {shop}: they were made before one was asked for");
+    let sidecars: Vec<_> = checks.iter().filter(|one| one["check"] == "sidecars").collect();
+    assert!(sidecars.iter().any(|one| one["found"] == *missed), "{sidecars:#?}");
+
+    let explain = async |pods: &[&str]| {
+        let options = ["inject", "--explain", "--byrnie-namespace", &namespace, "-o", "json"];
+        run(&server.kubeconfig(), &[&options, pods].concat()).await
+    };
+    let (code, out, said) = explain(&[&format!("{shop}/web-1"), &format!("{shop}/batch")]).await?;
+    assert_eq!(code, Some(1), "{said}");
+    let rows: Value = serde_json::from_str(&out)?;
+    assert_eq!((&rows[0]["object"], &rows[0]["injected"]), (&json!(format!("Pod/{shop}/web-1")), &json!(false)));
+    let reason = rows[0]["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("has the label byrnie.io/inject=enabled, and it has no sidecar"), "{reason}");
+    assert_eq!(rows[1]["reason"], "metadata.labels[byrnie.io/inject] is \"false\"");
+    let (code, _, said) = explain(&["batch", "-n", &shop]).await?;
+    assert_eq!((code, &*said), (Some(0), ""));
+    let (code, _, said) = explain(&["none", "-n", &shop]).await?;
+    assert!(code == Some(1) && said.contains(&format!("there is no Pod {shop}/none")), "{said}");
+    Ok(())
 }

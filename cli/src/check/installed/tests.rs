@@ -13,7 +13,7 @@ fn told(check: Check) -> (Outcome, String) {
 fn a_deployment_is_good_when_all_replicas_are_as_it_says() {
     let judged = |generation: u64, status: Value| {
         let found = json!({"metadata": {"generation": generation}, "spec": {"replicas": 2}, "status": status});
-        told(deployment(&found, "byrnie-system"))
+        told(deployment("deployment", NAME, &found, "byrnie-system"))
     };
     let status = |available: u64, updated: u64| json!({"availableReplicas": available, "updatedReplicas": updated, "observedGeneration": 3});
     assert_eq!(judged(3, status(2, 2)), (Outcome::Ok, "2 of 2 replicas are available".to_owned()));

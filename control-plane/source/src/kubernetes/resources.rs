@@ -55,8 +55,10 @@ pub const WATCHED: [Watched; 10] = [
     Watched { kind: ObjectKind::GRPCRoute, collection: defined("gateway.networking.k8s.io", "v1", "grpcroutes") },
     Watched { kind: ObjectKind::TrafficPolicy, collection: defined("mesh.byrnie.io", "v1alpha1", "trafficpolicies") },
     Watched { kind: ObjectKind::PeerPolicy, collection: defined("mesh.byrnie.io", "v1alpha1", "peerpolicies") },
-    Watched { kind: ObjectKind::MeshConfig, collection: defined("mesh.byrnie.io", "v1alpha1", "meshconfigs") },
+    Watched { kind: ObjectKind::MeshConfig, collection: MESH_CONFIGS },
 ];
+
+const MESH_CONFIGS: Collection = defined("mesh.byrnie.io", "v1alpha1", "meshconfigs");
 
 const SECRETS: Collection = builtin("", "v1", "secrets");
 const CONFIG_MAPS: Collection = builtin("", "v1", "configmaps");
@@ -115,6 +117,11 @@ impl Scope {
         Self { namespace: Some(namespace.into()), ..Self::named(CONFIG_MAPS, name) }
     }
 
+    /// All MeshConfigs that have this name: one or none.
+    pub fn mesh_config(name: &str) -> Self {
+        Self::named(MESH_CONFIGS, name)
+    }
+
     /// All MutatingWebhookConfigurations that have this name: one or none.
     pub fn webhook_configuration(name: &str) -> Self {
         Self::named(WEBHOOK_CONFIGURATIONS, name)
@@ -133,6 +140,11 @@ impl Scope {
     /// The Pods of a namespace with a label of this value.
     pub fn pods_with(namespace: &str, label: &str, value: &str) -> Self {
         Self { namespace: Some(namespace.into()), selector: Some(labelled(label, value)), ..Self::from(PODS) }
+    }
+
+    /// The Pods of a namespace.
+    pub fn pods_of(namespace: &str) -> Self {
+        Self { namespace: Some(namespace.into()), ..Self::from(PODS) }
     }
 
     /// The metadata of all Pods.
@@ -166,6 +178,11 @@ impl ObjectPath {
     /// A ConfigMap.
     pub fn config_map(namespace: &str, name: &str) -> Self {
         Self::new(CONFIG_MAPS, namespace, name)
+    }
+
+    /// A Pod.
+    pub fn pod(namespace: &str, name: &str) -> Self {
+        Self::new(PODS, namespace, name)
     }
 
     /// A Namespace.
