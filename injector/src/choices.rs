@@ -10,7 +10,7 @@ use crate::{
     pod,
     quantity::is_quantity,
     refusal::Refusal,
-    settings::{Resources, Settings},
+    settings::{ProxyKind, Resources, Settings},
 };
 
 const LONGEST_DELAY: u16 = 3600;
@@ -20,9 +20,11 @@ const LONGEST_DELAY: u16 = 3600;
 pub struct Choices {
     /// Options of `byrnie-init`, such as `--exclude-uids=0`.
     pub exclusions: Vec<String>,
-    /// Of both containers.
+    /// Which sidecar.
+    pub proxy: ProxyKind,
+    /// Of the sidecar, and of the container that redirects.
     pub resources: Resources,
-    /// A filter of the sidecar's log.
+    /// What the sidecar logs: a filter of the micro-proxy, a level of Envoy.
     pub log_level: String,
     /// The sidecar's image.
     pub proxy_image: String,
@@ -56,20 +58,27 @@ impl Choices {
             Some(_) if !settings.allowed.contains(&annotation) => Err(Refusal::NotAllowed(annotation)),
             value => Ok(value.map(str::trim)),
         };
-        match found(Annotation::Proxy)? {
-            None | Some("micro") => {}
-            Some("envoy") => return Err(Refusal::Envoy),
-            Some(other) => return Err(bad(Annotation::Proxy, other, "micro is accepted")),
-        }
+        let proxy = match found(Annotation::Proxy)? {
+            None => settings.proxy,
+            Some("micro") => ProxyKind::Micro,
+            Some("envoy") => ProxyKind::Envoy,
+            Some(other) => return Err(bad(Annotation::Proxy, other, "micro and envoy are accepted")),
+        };
         Ok(Self {
             exclusions: exclusions(found)?,
+            proxy,
             resources: resources(&settings.resources, found)?,
-            log_level: match found(Annotation::LogLevel)? {
-                None => settings.log_level.clone(),
-                Some(filter) => checked(Annotation::LogLevel, filter, is_filter, LEVELS)?,
+            log_level: match (proxy, found(Annotation::LogLevel)?) {
+                (ProxyKind::Micro, None) => settings.log_level.clone(),
+                (ProxyKind::Micro, Some(filter)) => checked(Annotation::LogLevel, filter, is_filter, LEVELS)?,
+                (ProxyKind::Envoy, None) => level(&settings.log_level).to_owned(),
+                (ProxyKind::Envoy, Some(level)) => checked(Annotation::LogLevel, level, is_level, ENVOY_LEVELS)?,
             },
             proxy_image: match found(Annotation::ProxyImage)? {
-                None => settings.proxy_image.clone(),
+                None => match proxy {
+                    ProxyKind::Micro => settings.proxy_image.clone(),
+                    ProxyKind::Envoy => settings.envoy_image.clone(),
+                },
                 Some(image) => checked(Annotation::ProxyImage, image, is_image, "the name of an image is accepted")?,
             },
             pre_stop_delay: match found(Annotation::PreStopDelay)? {
@@ -178,8 +187,20 @@ fn resources<'a>(
 
 const LEVELS: &str = "off, error, warn, info, debug and trace are accepted, and by target as in info,byrnie_xds=debug";
 
+/// Envoy knows no targets of ours.
+const ENVOY_LEVELS: &str = "off, error, warn, info, debug and trace are accepted where the sidecar is an Envoy";
+
+/// Envoy has a name of its own for one of them, and knows ours too.
+fn is_level(text: &str) -> bool {
+    ["off", "error", "warn", "info", "debug", "trace"].contains(&text)
+}
+
+/// The level of a filter for all that it does not name.
+fn level(filter: &str) -> &str {
+    filter.split(',').rfind(|part| is_level(part)).unwrap_or("info")
+}
+
 fn is_filter(text: &str) -> bool {
-    let is_level = |level| ["off", "error", "warn", "info", "debug", "trace"].contains(&level);
     let is_target = |target: &str| target.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'));
     text.split(',').all(|part| match part.split_once('=') {
         None => is_level(part),

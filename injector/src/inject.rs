@@ -10,8 +10,8 @@ use crate::{
     pod,
     probes::Originals,
     refusal::Refusal,
-    settings::Settings,
-    template::{self, INIT, PROXY},
+    settings::{ProxyKind, Settings},
+    template::{self, AGENT, INIT, PROXY},
 };
 
 /// The Pod with all that is ours, whether it had it before or not: injecting twice is injecting once.
@@ -29,7 +29,7 @@ pub fn injected(pod: &Value, settings: &Settings) -> Result<Value, Refusal> {
     let mut volumes = pod::take_list(spec, "volumes", "spec.volumes")?;
 
     let own = Own::take(&mut containers, &mut before, is_ours)?;
-    let mut originals = Originals::of(own.proxy.as_ref().map(|(_, proxy)| proxy).filter(|_| is_ours));
+    let mut originals = Originals::of(own.probing());
     if settings.rewrite_probes {
         containers.iter_mut().chain(&mut before).for_each(|container| originals.rewrite(container));
     }
@@ -47,42 +47,62 @@ pub fn injected(pod: &Value, settings: &Settings) -> Result<Value, Refusal> {
 struct Own {
     is_ours: bool,
     init: Option<Value>,
+    agent: Option<Value>,
     /// With the list that it stood in.
     proxy: Option<(&'static str, Value)>,
 }
 
 impl Own {
     fn take(containers: &mut Vec<Value>, before: &mut Vec<Value>, is_ours: bool) -> Result<Self, Refusal> {
-        let (init, misplaced) = (take(before, INIT), take(containers, INIT));
-        let reserved = |list| Refusal::Reserved { field: format!("spec.{list}[{INIT}]") };
-        if !misplaced.is_empty() {
-            return Err(reserved("containers"));
-        }
-        if init.len() > usize::from(is_ours) {
-            return Err(reserved("initContainers"));
-        }
+        let mut added = |name: &str| {
+            let (added, misplaced) = (take(before, name), take(containers, name));
+            let reserved = |list| Refusal::Reserved { field: format!("spec.{list}[{name}]") };
+            if !misplaced.is_empty() {
+                return Err(reserved("containers"));
+            }
+            if added.len() > usize::from(is_ours) {
+                return Err(reserved("initContainers"));
+            }
+            Ok(added.into_iter().next())
+        };
+        let (init, agent) = (added(INIT)?, added(AGENT)?);
         let own = take(containers, PROXY).into_iter().map(|proxy| ("containers", proxy));
         let mut own = own.chain(take(before, PROXY).into_iter().map(|proxy| ("initContainers", proxy)));
         let proxy = own.next();
         if own.next().is_some() {
             return Err(Refusal::Twice);
         }
-        let init = init.into_iter().next();
-        Ok(Self { is_ours, init, proxy })
+        Ok(Self { is_ours, init, agent, proxy })
     }
 
-    /// The two containers that are added.
-    fn over(self, settings: &Settings, choices: &Choices, originals: Originals) -> Result<[Value; 2], Refusal> {
+    /// The container that was given the probes of the application.
+    fn probing(&self) -> Option<&Value> {
+        let proxy = self.proxy.as_ref().map(|(_, proxy)| proxy).filter(|_| self.is_ours);
+        self.agent.as_ref().or(proxy)
+    }
+
+    /// The containers that are added, in their order.
+    fn over(self, settings: &Settings, choices: &Choices, originals: Originals) -> Result<Vec<Value>, Refusal> {
+        let probes = originals.into_text();
+        let had = if self.agent.is_some() { ProxyKind::Envoy } else { ProxyKind::Micro };
+        let (agent, proxy) = match choices.proxy {
+            ProxyKind::Micro => (None, template::micro(settings, choices, probes)),
+            ProxyKind::Envoy => (Some(template::agent(settings, probes)), template::envoy(settings, choices)),
+        };
         let init = template::init(settings, choices);
-        let proxy = template::proxy(settings, choices, originals.into_text());
-        let init = merge::over(&init, self.init.unwrap_or_default(), Origin::Earlier)?;
+        let mut added = vec![merge::over(&init, self.init.unwrap_or_default(), Origin::Earlier)?];
+        if let Some(agent) = agent {
+            added.push(merge::over(&agent, self.agent.unwrap_or_default(), Origin::Earlier)?);
+        }
         let (list, own) = self.proxy.unwrap_or_default();
         let place = format!("spec.{list}[{PROXY}]");
-        let origin = match self.is_ours {
-            true => Origin::Earlier,
-            false => Origin::Author { settings, place: &place },
-        };
-        Ok([init, merge::over(&proxy, own, origin)?])
+        added.push(match self.is_ours {
+            // What was added for the other kind says nothing of this one.
+            true if had != choices.proxy => proxy,
+            true => merge::over(&proxy, own, Origin::Earlier)?,
+            false => merge::over(&proxy, own, Origin::Author { settings, place: &place })?,
+        });
+        Ok(added)
     }
 }
 

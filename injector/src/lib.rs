@@ -44,4 +44,4 @@ pub use inject::injected;
 pub use injector::{Injector, Options, StartError};
 pub use patch::{Operation, patch};
 pub use refusal::Refusal;
-pub use settings::{Namespace, Resources, Settings};
+pub use settings::{Namespace, ProxyKind, Resources, Settings};

@@ -45,8 +45,8 @@ struct Arguments {
     #[arg(long, value_name = "IMAGE", default_value_t = Settings::default().proxy_image)]
     proxy_image: String,
     /// The image of Envoy
-    #[arg(long, value_name = "IMAGE")]
-    envoy_image: Option<String>,
+    #[arg(long, value_name = "IMAGE", default_value_t = Settings::default().envoy_image)]
+    envoy_image: String,
     /// When a node pulls these images
     #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(["Always", "IfNotPresent", "Never"]),
           default_value_t = Settings::default().image_pull_policy)]
@@ -87,6 +87,7 @@ fn options(arguments: Arguments) -> Options {
         namespace: arguments.namespace,
         init_image: arguments.init_image,
         proxy_image: arguments.proxy_image,
+        envoy_image: arguments.envoy_image,
         image_pull_policy: arguments.image_pull_policy,
         ..Settings::default()
     };

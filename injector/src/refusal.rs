@@ -67,9 +67,4 @@ pub enum Refusal {
         /// What it is to be.
         wanted: &'static str,
     },
-    /// The other data plane.
-    #[error(
-        "metadata.annotations[byrnie.io/proxy]: envoy cannot be injected yet; micro is accepted, and an Envoy in the Pod's own containers without injection"
-    )]
-    Envoy,
 }

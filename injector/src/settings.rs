@@ -9,11 +9,15 @@ pub struct Settings {
     pub namespace: String,
     /// The image of the init container.
     pub init_image: String,
-    /// The image of the sidecar.
+    /// The image of the micro-proxy, which is the agent beside an Envoy too.
     pub proxy_image: String,
-    /// `IfNotPresent`, `Always` or `Never`, for both.
+    /// The image of Envoy.
+    pub envoy_image: String,
+    /// `IfNotPresent`, `Always` or `Never`, for all of them.
     pub image_pull_policy: String,
-    /// What both containers ask for and may take, as in a container's `resources`: quantities by `requests` or
+    /// The sidecar of a Pod that does not say which.
+    pub proxy: ProxyKind,
+    /// What each container asks for and may take, as in a container's `resources`: quantities by `requests` or
     /// `limits`, then by resource.
     pub resources: Resources,
     /// What the sidecar logs: a filter as its `--log` takes it.
@@ -24,6 +28,16 @@ pub struct Settings {
     pub rewrite_probes: bool,
     /// What Pods may set.
     pub allowed: BTreeSet<Annotation>,
+}
+
+/// Which sidecar a Pod gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// The micro-proxy.
+    #[default]
+    Micro,
+    /// Envoy, with an agent beside it.
+    Envoy,
 }
 
 /// Quantities of a container by name, such as `cpu`.
@@ -59,7 +73,9 @@ impl Default for Settings {
             namespace: "byrnie-system".to_owned(),
             init_image: image("byrnie-init"),
             proxy_image: image("byrnie-proxy"),
+            envoy_image: "docker.io/envoyproxy/envoy:distroless-v1.40.0".to_owned(),
             image_pull_policy: "IfNotPresent".to_owned(),
+            proxy: ProxyKind::Micro,
             resources: Resources { requests: requests.into(), limits: BTreeMap::new() },
             log_level: "info".to_owned(),
             pre_stop_delay: 5,

@@ -10,10 +10,13 @@ use crate::{
 /// The init container that redirects the Pod's traffic.
 pub const INIT: &str = "byrnie-init";
 
-/// The sidecar.
+/// The sidecar, of either kind.
 pub const PROXY: &str = "byrnie-proxy";
 
-/// The sidecar's environment variable with the probes as they were ([`crate::probes`]).
+/// What stands beside a sidecar that is an Envoy.
+pub const AGENT: &str = "byrnie-agent";
+
+/// The environment variable of the micro-proxy or the agent with the probes as they were ([`crate::probes`]).
 pub const PROBES: &str = "BYRNIE_PROBES";
 
 const TOKEN: &str = "byrnie-token";
@@ -22,9 +25,15 @@ const STATE: &str = "byrnie-state";
 const TOKEN_FOLDER: &str = "/var/run/secrets/byrnie";
 const TRUST_FOLDER: &str = "/etc/byrnie";
 const STATE_FOLDER: &str = "/var/lib/byrnie";
+/// What the agent writes there for Envoy.
+const BOOTSTRAP: &str = "envoy.json";
 
-/// Where the kubelet asks for the sidecar's health.
+/// Where the kubelet asks for the sidecar's health: the micro-proxy, or the agent beside an Envoy.
 const HEALTH_PORT: u16 = 15021;
+
+/// Whether the sidecar is ready for traffic, and whether the agent is ready for its Envoy.
+const READY: &str = "/healthz/ready";
+const AGENT_READY: &str = "/healthz/agent";
 
 /// User and group of the sidecar; its traffic is not redirected.
 const PROXY_ID: u32 = 1337;
@@ -59,30 +68,50 @@ pub fn init(settings: &Settings, choices: &Choices) -> Value {
     container
 }
 
-/// The sidecar as an init container that goes on running: what comes after it waits for its startup probe, and it ends
-/// after the application.
-pub fn proxy(settings: &Settings, choices: &Choices, probes: Option<String>) -> Value {
-    let field = |path| json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
-    let mut env = vec![
-        json!({"name": "POD_NAME", "valueFrom": field("metadata.name")}),
-        json!({"name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace")}),
-    ];
-    env.extend(probes.map(|probes| json!({"name": PROBES, "value": probes})));
+/// The micro-proxy as an init container that goes on running: what comes after it waits for its startup probe, and it
+/// ends after the application.
+pub fn micro(settings: &Settings, choices: &Choices, probes: Option<String>) -> Value {
+    let mut container = running(settings, PROXY, &choices.proxy_image, READY);
+    container["args"] = json!(arguments(settings, &choices.log_level));
+    container["env"] = json!(environment(probes));
+    container["resources"] = resources(&choices.resources);
+    container["volumeMounts"] = mounts();
+    container
+}
+
+/// The agent, in the same way, before its Envoy.
+pub fn agent(settings: &Settings, probes: Option<String>) -> Value {
+    let mut container = running(settings, AGENT, &settings.proxy_image, AGENT_READY);
+    let mut args = vec!["agent".to_owned()];
+    args.extend(arguments(settings, &settings.log_level));
+    args.extend([format!("--socket={STATE_FOLDER}/xds.sock"), format!("--bootstrap={STATE_FOLDER}/{BOOTSTRAP}")]);
+    container["args"] = json!(args);
+    container["env"] = json!(environment(probes));
+    container["resources"] = resources(&settings.resources);
+    container["volumeMounts"] = mounts();
+    container
+}
+
+/// Envoy, in the same way. It has neither token nor roots: the agent proves who it is.
+pub fn envoy(settings: &Settings, choices: &Choices) -> Value {
+    let mut container = running(settings, PROXY, &choices.proxy_image, READY);
+    container["args"] = json!([
+        format!("--config-path={STATE_FOLDER}/{BOOTSTRAP}"),
+        "--disable-hot-restart",
+        "--concurrency=1",
+        format!("--log-level={}", choices.log_level),
+    ]);
+    container["resources"] = resources(&choices.resources);
+    container["volumeMounts"] = json!([{"name": STATE, "mountPath": STATE_FOLDER, "readOnly": true}]);
+    container
+}
+
+/// What is said of every container that goes on running.
+fn running(settings: &Settings, name: &str, image: &str, startup: &str) -> Value {
     json!({
-        "name": PROXY,
-        "image": choices.proxy_image,
+        "name": name,
+        "image": image,
         "imagePullPolicy": settings.image_pull_policy,
-        "args": [
-            "--workload=$(POD_NAMESPACE)/$(POD_NAME)",
-            format!("--xds-address=byrnie-control-plane.{}.svc:15012", settings.namespace),
-            format!("--token-file={TOKEN_FOLDER}/token"),
-            format!("--roots-file={TRUST_FOLDER}/root.crt"),
-            format!("--state={STATE_FOLDER}"),
-            format!("--health-port={HEALTH_PORT}"),
-            format!("--log={}", choices.log_level),
-        ],
-        "env": env,
-        "resources": resources(&choices.resources),
         "restartPolicy": "Always",
         "securityContext": {
             "allowPrivilegeEscalation": false,
@@ -97,19 +126,45 @@ pub fn proxy(settings: &Settings, choices: &Choices, probes: Option<String>) -> 
         // Ten minutes without a first configuration, and the container is started anew.
         "startupProbe": {
             "failureThreshold": 600,
-            "httpGet": {"path": "/healthz/ready", "port": HEALTH_PORT, "scheme": "HTTP"},
+            "httpGet": {"path": startup, "port": HEALTH_PORT, "scheme": "HTTP"},
             "periodSeconds": 1,
             "successThreshold": 1,
             "timeoutSeconds": 3,
         },
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            {"name": TOKEN, "mountPath": TOKEN_FOLDER, "readOnly": true},
-            {"name": TRUST, "mountPath": TRUST_FOLDER, "readOnly": true},
-            {"name": STATE, "mountPath": STATE_FOLDER},
-        ],
     })
+}
+
+/// Options of micro-proxy and agent alike.
+fn arguments(settings: &Settings, log: &str) -> Vec<String> {
+    vec![
+        "--workload=$(POD_NAMESPACE)/$(POD_NAME)".to_owned(),
+        format!("--xds-address=byrnie-control-plane.{}.svc:15012", settings.namespace),
+        format!("--token-file={TOKEN_FOLDER}/token"),
+        format!("--roots-file={TRUST_FOLDER}/root.crt"),
+        format!("--state={STATE_FOLDER}"),
+        format!("--health-port={HEALTH_PORT}"),
+        format!("--log={log}"),
+    ]
+}
+
+fn environment(probes: Option<String>) -> Vec<Value> {
+    let field = |path| json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
+    let mut env = vec![
+        json!({"name": "POD_NAME", "valueFrom": field("metadata.name")}),
+        json!({"name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace")}),
+    ];
+    env.extend(probes.map(|probes| json!({"name": PROBES, "value": probes})));
+    env
+}
+
+fn mounts() -> Value {
+    json!([
+        {"name": TOKEN, "mountPath": TOKEN_FOLDER, "readOnly": true},
+        {"name": TRUST, "mountPath": TRUST_FOLDER, "readOnly": true},
+        {"name": STATE, "mountPath": STATE_FOLDER},
+    ])
 }
 
 /// What the sidecar proves itself by, what it proves the control plane by, and what outlives its restart.

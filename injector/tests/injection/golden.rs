@@ -4,14 +4,17 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use byrnie_injector::{Settings, injected, patch};
 
-use super::{applied, probing, yaml};
+use super::{applied, envoys, probing, yaml};
 
 type Case = (&'static str, fn() -> Settings);
 
-const CASES: [Case; 12] = [
+const CASES: [Case; 15] = [
     ("already-injected", Settings::default),
     ("annotations", Settings::default),
     ("deployment", Settings::default),
+    ("envoy", Settings::default),
+    ("envoy-own-proxy", envoys),
+    ("envoy-probes", probing),
     ("init-containers", Settings::default),
     ("job", Settings::default),
     ("marked-only", Settings::default),
@@ -27,8 +30,12 @@ const CASES: [Case; 12] = [
 fn pods_become_those_of_the_golden_files() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     for (name, settings) in CASES {
-        let settings =
-            Settings { init_image: "byrnie-init:1".into(), proxy_image: "byrnie-proxy:1".into(), ..settings() };
+        let settings = Settings {
+            init_image: "byrnie-init:1".into(),
+            proxy_image: "byrnie-proxy:1".into(),
+            envoy_image: "envoy:1".into(),
+            ..settings()
+        };
         let pod = yaml::read(&fs::read_to_string(folder.join(format!("{name}.input.yaml"))).unwrap());
         let done = applied(pod.clone(), &patch(&pod, &settings).unwrap());
         assert_eq!(done, injected(&pod, &settings).unwrap(), "{name}: the patch does not lead there");

@@ -6,7 +6,7 @@ mod skips;
 mod twice;
 mod yaml;
 
-use byrnie_injector::{Operation, Settings};
+use byrnie_injector::{Operation, ProxyKind, Settings};
 use serde_json::{Value, json};
 
 /// Does what an API server does with a patch.
@@ -37,6 +37,10 @@ fn applied(mut pod: Value, patch: &[Operation]) -> Value {
 
 fn probing() -> Settings {
     Settings { rewrite_probes: true, ..Settings::default() }
+}
+
+fn envoys() -> Settings {
+    Settings { proxy: ProxyKind::Envoy, ..Settings::default() }
 }
 
 fn pod(annotations: Value) -> Value {

@@ -16,7 +16,7 @@ fn a_bad_annotation_is_named_with_what_was_found_and_what_is_accepted() {
             "\"http\" is no port; 1 to 65535 is accepted, and a range such as 8000-8010",
         ),
         ("exclude-outbound-cidrs", "10.0.0.1/8", "10.0.0.1/8 has bits beyond its length; 10.0.0.0/8 is accepted"),
-        ("proxy", "nginx", "found \"nginx\": micro is accepted"),
+        ("proxy", "nginx", "found \"nginx\": micro and envoy are accepted"),
         ("proxy-cpu", "much", "found \"much\": a quantity is accepted, such as 100m or 64Mi"),
         (
             "pre-stop-delay",
@@ -36,8 +36,14 @@ fn a_bad_annotation_is_named_with_what_was_found_and_what_is_accepted() {
 }
 
 #[test]
-fn envoy_is_refused_until_it_can_be_injected() {
-    assert_eq!(patch(&pod(json!({"byrnie.io/proxy": "envoy"})), &Settings::default()), Err(Refusal::Envoy));
+fn an_envoy_logs_by_level_alone() {
+    let envoy = |level: &str| pod(json!({"byrnie.io/proxy": "envoy", "byrnie.io/log-level": level}));
+    assert!(patch(&envoy("warn"), &Settings::default()).is_ok());
+    assert_eq!(
+        told(&envoy("info,byrnie_xds=debug")),
+        "metadata.annotations[byrnie.io/log-level]: found \"info,byrnie_xds=debug\": off, error, warn, info, debug and trace \
+         are accepted where the sidecar is an Envoy"
+    );
 }
 
 #[test]
@@ -94,9 +100,13 @@ fn an_own_proxy_cannot_take_what_is_the_meshs() {
 
 #[test]
 fn names_of_the_mesh_are_not_for_others() {
-    for (pointer, told_place) in
-        [("initContainers", "byrnie-init"), ("containers", "byrnie-init"), ("volumes", "byrnie-state")]
-    {
+    for (pointer, told_place) in [
+        ("initContainers", "byrnie-init"),
+        ("containers", "byrnie-init"),
+        ("initContainers", "byrnie-agent"),
+        ("containers", "byrnie-agent"),
+        ("volumes", "byrnie-state"),
+    ] {
         let mut pod = pod(json!({}));
         pod["spec"][pointer] = json!([{"name": told_place}]);
         let wanted =

@@ -2,7 +2,7 @@ use byrnie_injector::{Settings, injected, patch};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{applied, pod, probing};
+use super::{applied, envoys, pod, probing};
 
 fn port() -> impl Strategy<Value = Value> {
     prop_oneof![Just(json!(80)), Just(json!("http")), Just(json!("8080")), Just(json!("none"))]
@@ -22,7 +22,7 @@ fn probe() -> impl Strategy<Value = Value> {
 }
 
 fn container() -> impl Strategy<Value = Value> {
-    let name = prop_oneof![Just("a"), Just("b"), Just("byrnie-proxy")];
+    let name = prop_oneof![Just("a"), Just("b"), Just("byrnie-proxy"), Just("byrnie-agent")];
     (name, proptest::option::of(probe()), proptest::option::of(probe()), any::<bool>()).prop_map(
         |(name, live, stop, ports)| {
             let mut container = json!({"name": name});
@@ -61,8 +61,8 @@ fn any_pod() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn injecting_twice_is_injecting_once(pod in any_pod(), rewrites in any::<bool>()) {
-        let settings = if rewrites { probing() } else { Settings::default() };
+    fn injecting_twice_is_injecting_once(pod in any_pod(), rewrite_probes in any::<bool>(), is_envoy in any::<bool>()) {
+        let settings = Settings { rewrite_probes, ..if is_envoy { envoys() } else { Settings::default() } };
         // Some are refused, such as those with two sidecars.
         if let Ok(steps) = patch(&pod, &settings) {
             let once = applied(pod.clone(), &steps);
@@ -88,4 +88,29 @@ fn a_container_that_another_webhook_adds_gets_what_the_others_have() {
     at_once["spec"]["initContainers"] = json!([{"name": "early"}]);
     at_once["spec"]["containers"].as_array_mut().unwrap().push(late);
     assert_eq!(twice, injected(&at_once, &probing()).unwrap());
+}
+
+#[test]
+fn a_pod_may_have_the_other_sidecar_by_the_next_time() {
+    let probed = |mut pod: Value| {
+        pod["spec"]["containers"][0]["livenessProbe"] = json!({"httpGet": {"path": "/", "port": 81}});
+        pod
+    };
+    let [micro, envoy] = ["micro", "envoy"].map(|kind| probed(pod(json!({"byrnie.io/proxy": kind}))));
+    for (one, other) in [(&micro, &envoy), (&envoy, &micro)] {
+        let mut changed = injected(one, &probing()).unwrap();
+        changed["metadata"]["annotations"]["byrnie.io/proxy"] =
+            other["metadata"]["annotations"]["byrnie.io/proxy"].clone();
+        assert_eq!(injected(&changed, &probing()), injected(other, &probing()));
+    }
+}
+
+#[test]
+fn the_level_of_the_mesh_holds_for_an_envoy_without_its_targets() {
+    for (filter, wanted) in [("debug", "debug"), ("warn,byrnie_xds=trace", "warn"), ("byrnie_xds=trace", "info")] {
+        let pod = injected(&pod(json!({})), &Settings { log_level: filter.to_owned(), ..envoys() }).unwrap();
+        let [_, agent, envoy] = &pod["spec"]["initContainers"].as_array().unwrap()[..] else { panic!("{pod}") };
+        assert_eq!(envoy["args"].as_array().unwrap().last().unwrap(), &format!("--log-level={wanted}"));
+        assert!(agent["args"].as_array().unwrap().contains(&json!(format!("--log={filter}"))));
+    }
 }
