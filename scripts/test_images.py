@@ -137,7 +137,8 @@ class Archives(Case):
 
     def test_all_are_made_each_with_its_profile_and_user_and_twice_the_same(self):
         self.assertEqual(self.run_script("--registry", "localhost:5000/x")[0], 0)
-        first = {name: (self.folder / f"out/{name}.tar").read_bytes() for name in images.IMAGES}
+        first = {name: (self.folder / f"out/{name}.tar").read_bytes() for name in images.OWN}
+        self.assertFalse((self.folder / "out/envoy.tar").exists())
         arguments = (self.folder / "arguments").read_text()
         self.assertIn("--profile proxy --package byrnie-proxy --bin byrnie-proxy ", arguments)
         self.assertIn("--profile release --package byrnie --bin byrnie ", arguments)
@@ -146,7 +147,7 @@ class Archives(Case):
         self.assertEqual(docker["RepoTags"], [f"localhost:5000/x/byrnie-proxy:{images.version()}"])
         self.assertEqual(json.loads(files[docker["Config"]][1])["config"]["User"], "1337:1337")
         self.assertEqual(self.run_script("--registry", "localhost:5000/x")[0], 0)
-        self.assertEqual(first, {name: (self.folder / f"out/{name}.tar").read_bytes() for name in images.IMAGES})
+        self.assertEqual(first, {name: (self.folder / f"out/{name}.tar").read_bytes() for name in images.OWN})
 
     def test_what_redirects_brings_both_kinds_of_iptables(self):
         code, _, err = self.run_script("byrnie-init")
@@ -167,6 +168,21 @@ class Archives(Case):
         self.assertEqual(members[f"{where}/xtables/libxt_REDIRECT.so"].linkname, "libxt_NAT.so")
         self.assertTrue(members[f"{where}/xtables/libip6t_HL.so"].isfile())
         self.assertNotIn(f"{where}/xtables/libebt_ip.so", members)
+
+    def test_an_envoy_is_the_one_of_the_tests_as_it_is(self):
+        envoy = self.file("tools/envoy", b"\x7fELF envoy")
+        tools = self.file("tools/script", f"import sys\nif 'path' in sys.argv: print({str(envoy)!r})\n".encode())
+        with mock.patch.object(images, "TOOLS", tools):
+            self.assertEqual(self.run_script("--tag", "dev", "envoy")[0], 0)
+        files = {name: content for name, (_, content) in self.archive("envoy").items()}
+        (docker,) = json.loads(files["manifest.json"])
+        self.assertEqual(docker["RepoTags"], ["ghcr.io/byrnie/envoy:dev"])
+        config = json.loads(files[docker["Config"]])["config"]
+        self.assertEqual((config["User"], config["Entrypoint"]), ("1337:1337", ["/usr/local/bin/envoy"]))
+        self.assertIn("envoyproxy", config["Labels"]["org.opencontainers.image.source"])
+        program = entries(gzip.decompress(files[docker["Layers"][1]]))
+        self.assertEqual(program["usr/local/bin/envoy"], ("0o755", b"\x7fELF envoy"))
+        self.assertFalse((self.folder / "arguments").exists(), "cargo builds nothing")
 
     def test_another_profile_is_of_all(self):
         self.assertEqual(self.run_script("--profile", "dev", "byrnie-proxy")[0], 0)
@@ -195,6 +211,8 @@ class Failures(Case):
         self.assertIn("no image is called byrni; there are byrnie-control-plane,", self.told("byrni"))
         self.ldd("\tlibx.so => not found\n")
         self.assertIn("program needs libx.so, which is not on this machine", self.told("byrnie"))
+        with mock.patch.object(images, "TOOLS", self.file("tools/script", b"raise SystemExit(1)")):
+            self.assertIn("scripts/tools could not fetch envoy", self.told("envoy"))
         self.file("bin/strip", b"#!/bin/sh\necho oh >&2\nexit 1\n").chmod(0o755)
         self.assertIn("program: oh", self.told("byrnie"))
         self.file("bin/strip", STRIP.encode())
