@@ -1,4 +1,4 @@
-//! HTTP with one endpoint, over a connection that may outlast a check.
+//! HTTP with one peer, over a connection that may outlast a question: for health checks and for probes.
 
 use std::{
     future::{Future, pending},
@@ -16,9 +16,15 @@ use hyper::{
     rt::Executor,
 };
 use hyper_util::rt::TokioIo;
-use tokio::task::JoinSet;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinSet,
+};
 
-use super::way::Stream;
+/// Plain text or TLS.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection with what speaks on it. To be [driven](Self::drive) while nothing is asked, so that its end is noticed.
 pub struct Conversation {

@@ -6,7 +6,7 @@
 mod readiness;
 mod routes;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -42,6 +42,21 @@ impl Default for Limits {
 /// Answers on `listener` until `stop` is ready; what is being answered then is cut off.
 pub async fn serve(listener: TcpListener, routes: Routes, limits: Limits, stop: impl Future) {
     let routes = Arc::new(routes);
+    let answer = move |request: Request<Incoming>, _| {
+        let routes = routes.clone();
+        async move { Ok::<_, Infallible>(routes.answer(request).await) }
+    };
+    serve_with(listener, answer, limits, stop).await;
+}
+
+/// The same for what a page is too little for: `answer` has the whole request, and the address that was called. Where it
+/// fails, the connection ends without a response.
+pub async fn serve_with<A, F, E>(listener: TcpListener, answer: A, limits: Limits, stop: impl Future)
+where
+    A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
+    E: Error + Send + Sync + 'static,
+{
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     let accept_all = async {
@@ -49,7 +64,7 @@ pub async fn serve(listener: TcpListener, routes: Routes, limits: Limits, stop: 
             let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
             while connections.try_join_next().is_some() {}
             let stream = accept(&listener).await;
-            let answered = answer(stream, routes.clone(), limits);
+            let answered = converse(stream, answer.clone(), limits);
             connections.spawn(async move {
                 answered.await;
                 drop(permit);
@@ -75,11 +90,15 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn answer(stream: TcpStream, routes: Arc<Routes>, limits: Limits) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let routes = routes.clone();
-        async move { Ok::<Response<Full<Bytes>>, std::convert::Infallible>(routes.answer(request).await) }
-    });
+async fn converse<A, F, E>(stream: TcpStream, answer: A, limits: Limits)
+where
+    A: Fn(Request<Incoming>, SocketAddr) -> F,
+    F: Future<Output = Result<Response<Full<Bytes>>, E>>,
+    E: Error + Send + Sync + 'static,
+{
+    // It fails where the connection has been reset already.
+    let Ok(called) = stream.local_addr() else { return };
+    let service = service_fn(move |request| answer(request, called));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)

@@ -14,6 +14,7 @@ pub(crate) mod resources;
 pub mod sweeps;
 
 use std::{
+    future::ready,
     io, iter,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -41,6 +42,7 @@ use crate::{
     admin::{self, Asks, Pages, figures::Figures},
     config::Config,
     identity::{Current, Keeper, Stored},
+    pod::Port,
     settings::{AccessLog, Settings, Sidecar},
     shared::{Shared, Stage},
     telemetry::{Form, Telemetry},
@@ -61,6 +63,7 @@ pub struct Proxy {
     signals: Signals,
     admin: TcpListener,
     health: Option<TcpListener>,
+    probes: Option<TcpListener>,
     link: Link,
     xds: Handle,
     keeper: Keeper,
@@ -93,6 +96,10 @@ impl Proxy {
             Some(address) => Some(listen::bind("health", "--health-port", address).await?),
             None => None,
         };
+        let probes = match settings.sidecar.probes {
+            Some(address) => Some(listen::bind("probes", "--probe-port", address).await?),
+            None => None,
+        };
         let (link, xds) = Link::new(xds_settings(&settings.sidecar))?;
         let identity = Arc::new(Current::new());
         let sidecar = &settings.sidecar;
@@ -104,7 +111,21 @@ impl Proxy {
         let shared = Arc::new(Shared::new(Config::default(), contexts, want, telemetry));
         let start = |index| Worker::start(index, Arc::clone(&shared));
         let workers = (0..usize::from(settings.workers)).map(start).collect::<Result<_, _>>()?;
-        Ok(Self { settings, started, levels, signals, admin, health, link, xds, keeper, identity, shared, workers })
+        Ok(Self {
+            settings,
+            started,
+            levels,
+            signals,
+            admin,
+            health,
+            probes,
+            link,
+            xds,
+            keeper,
+            identity,
+            shared,
+            workers,
+        })
     }
 
     /// Serves until a signal comes, then ends in order.
@@ -128,7 +149,8 @@ impl Proxy {
         let (stop, stopped) = watch::channel(());
         let (workload, xds) = (&self.settings.sidecar.workload, &self.settings.sidecar.xds);
         let health = self.health.as_ref().map(TcpListener::local_addr).transpose()?.map(display);
-        info!(%workload, %xds, admin = %self.admin.local_addr()?, health, "starting");
+        let probes = self.probes.as_ref().map(TcpListener::local_addr).transpose()?.map(display);
+        info!(%workload, %xds, admin = %self.admin.local_addr()?, health, probes, "starting");
         let mut tasks = JoinSet::new();
         tasks.spawn(Arc::clone(&pages.updated).follow(self.xds.resources()));
         let served = iter::once((self.admin, admin::routes(&pages)))
@@ -141,6 +163,12 @@ impl Proxy {
                 Limits::default(),
                 async move { stopped.changed().await.ok() },
             ));
+        }
+        if let Some(listener) = self.probes {
+            let (metrics, mut stopped) = (pages.metrics.clone(), stopped.clone());
+            let port =
+                Port::new(self.settings.sidecar.served.clone(), Arc::new(move || Box::pin(ready(metrics.encode()))));
+            tasks.spawn(port.serve(listener, async move { stopped.changed().await.ok() }));
         }
         tasks.spawn(async { match self.link.run().await {} });
         tasks.spawn(self.keeper.run());

@@ -11,7 +11,10 @@ use byrnie_runtime::{listen::everywhere, logs};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use super::Workload;
-use crate::identity::Source;
+use crate::{
+    identity::Source,
+    pod::{Served, ServedError},
+};
 
 /// The options as they were given.
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,16 @@ pub struct SidecarArguments {
     /// A port of all addresses that tells a kubelet whether this is ready, by plain HTTP: `/ready`, `/healthz/ready`
     #[arg(long, value_name = "PORT")]
     health_port: Option<u16>,
+    /// A port of all addresses where a kubelet has its probes of the application made, and a scraper finds the metrics of
+    /// both, by plain HTTP: `/byrnie/probe/...`, `/metrics`
+    #[arg(long, value_name = "PORT")]
+    probe_port: Option<u16>,
+    /// The probes, as the injector writes them
+    #[arg(long, env = "BYRNIE_PROBES", hide_env_values = true, value_name = "JSON")]
+    probes: Option<String>,
+    /// Where the application has its metrics, as the injector writes it
+    #[arg(long, env = "BYRNIE_SCRAPE", hide_env_values = true, value_name = "JSON")]
+    scrape: Option<String>,
     /// Where what serves is kept, the certificate with its key included, so that a restart serves while the control plane
     /// is away
     #[arg(long, value_name = "DIR")]
@@ -59,6 +72,10 @@ pub struct Sidecar {
     pub token_file: PathBuf,
     /// Where a kubelet asks whether this is ready.
     pub health: Option<SocketAddr>,
+    /// Where a kubelet and a scraper ask for the application.
+    pub probes: Option<SocketAddr>,
+    /// What they find there.
+    pub served: Served,
     /// What outlives a restart; the folder is there.
     pub state: Option<PathBuf>,
     /// Of the log.
@@ -88,6 +105,9 @@ pub enum SettingError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Probes or metrics of no application.
+    #[error(transparent)]
+    Served(#[from] ServedError),
     /// A place that nothing can be kept in.
     #[error("--state {}: {source}; a directory that this user may write to is accepted", path.display())]
     State {
@@ -116,12 +136,15 @@ impl SidecarArguments {
         if let Some(path) = &self.state {
             fs::create_dir_all(path).map_err(|source| SettingError::State { path: path.clone(), source })?;
         }
+        let served = Served::read(self.probes.as_deref(), self.scrape.as_deref())?;
         Ok(Sidecar {
             workload: self.workload,
             xds,
             roots_file,
             token_file: self.token_file,
             health: self.health_port.map(everywhere),
+            probes: self.probe_port.map(everywhere),
+            served,
             state: self.state,
             log_format: self.log_format,
             log: self.log,

@@ -1,7 +1,6 @@
 //! Active health checks: a task for each endpoint of each cluster that has them. What an answer means and when to ask
 //! again is for [`byrnie_balance::Check`] to say; the result is in the hosts, where the workers read it.
 
-mod conversation;
 mod probe;
 mod prober;
 mod way;

@@ -7,11 +7,10 @@ use byrnie_config::{HealthCheck, Version};
 use tracing::debug;
 
 use super::{
-    conversation::Conversation,
     probe::{Asked, answer},
     way::Way,
 };
-use crate::tls::Contexts;
+use crate::{conversation::Conversation, tls::Contexts};
 
 /// Asks one endpoint.
 pub struct Prober {

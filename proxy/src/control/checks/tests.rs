@@ -15,12 +15,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_rustls::LazyConfigAcceptor;
 
-use super::{way::Stream, *};
+use super::*;
 use crate::{
     control::{
         assemble::assemble,
         resources::{cluster, endpoints},
     },
+    conversation::Stream,
     identity::{
         Current,
         testing::{Authority, CART, FRONT},

@@ -8,18 +8,10 @@ use std::{
 
 use byrnie_config::UpstreamTls;
 use rustls_pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpSocket,
-};
+use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
 
-use crate::tls::Contexts;
-
-/// Plain text or TLS.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+use crate::{conversation::Stream, tls::Contexts};
 
 /// Where a check goes, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
