@@ -1,8 +1,14 @@
 //! An Envoy that has its certificate and its configuration of an agent.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result};
+use byrnie_proto::{
+    ca::{SignRequest, certificate_authority_client::CertificateAuthorityClient},
+    envoy::envoy::service::{
+        discovery::v3::DeltaDiscoveryRequest, secret::v3::secret_discovery_service_client::SecretDiscoveryServiceClient,
+    },
+};
 use byrnie_tests::{
     agent::Agent,
     app::App,
@@ -14,6 +20,9 @@ use byrnie_tests::{
     sidecar::{Proxy, Sidecar},
 };
 use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, transport::Endpoint};
 
 /// `shop/web-1` calls `shop/cart-1`, one of them by a micro-proxy, the other by an Envoy with its agent; there is nothing
 /// but mutual TLS.
@@ -161,5 +170,44 @@ async fn an_envoy_that_starts_while_the_control_plane_is_away_is_ready_when_it_i
     shop.mesh.restart().await?;
     shop.mesh.until("both are ready", async |_| Ok(shop.agent.health("/healthz/ready").await?.0 == 200)).await?;
     assert_eq!(shop.get().await?, (200, "cart".to_owned()));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_of_the_world_is_passed_on_too() -> Result<()> {
+    let app = App::named("cart").await?;
+    let mut shop = Shop::start(&app, "shop/web-1", &[]).await?;
+    shop.envoy.terminate().await?;
+    let file = shop.agent.folder().join("envoy.json");
+    let differences = fs::read_to_string(&file)?;
+    let states = differences.replace("\"DELTA_GRPC\"", "\"GRPC\"");
+    assert_ne!(states, differences);
+    fs::write(&file, states)?;
+    shop.envoy = shop.agent.envoy().await?;
+    assert_eq!(shop.get().await?, (200, "cart".to_owned()));
+    shop.until_changed("later").await?;
+    assert_eq!(shop.sent("SDS").await?, 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_served_by_themselves_and_nothing_else_is_passed_on() -> Result<()> {
+    let pod = Pod::new("shop", "web-1", "web");
+    let mesh = Mesh::start(&[("pod.yaml", pod.yaml())]).await?;
+    let agent = Agent::start(&mesh, &pod.workload()).await?;
+    let socket = format!("unix:{}", agent.folder().join("xds.sock").display());
+    let channel = Endpoint::from_shared(socket)?.connect().await?;
+    let (asking, asked) = mpsc::channel(1);
+    asking
+        .send(DeltaDiscoveryRequest { resource_names_subscribe: vec!["trust".to_owned()], ..Default::default() })
+        .await?;
+    let mut secrets = SecretDiscoveryServiceClient::new(channel.clone());
+    let mut answers = secrets.delta_secrets(ReceiverStream::new(asked)).await?.into_inner();
+    let answer = answers.message().await?.context("an answer")?;
+    assert_eq!(answer.resources.iter().map(|one| &*one.name).collect::<Vec<_>>(), ["trust"]);
+
+    let token = "the token of the Pod is not for whoever reaches the socket";
+    let signed = CertificateAuthorityClient::new(channel).sign(SignRequest::default()).await;
+    assert_eq!(signed.expect_err(token).code(), Code::Unimplemented);
     Ok(())
 }

@@ -4,6 +4,8 @@
 //! on by what it has and comes back: what either side knows of the other belongs to one stream of both.
 
 use std::{
+    error::Error,
+    fmt,
     future::{Future, Ready, ready},
     pin::Pin,
     sync::Arc,
@@ -40,14 +42,14 @@ pub struct Relay {
 }
 
 /// What becomes of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Method {
     /// Passed on; secrets are answered here.
     Discovery(&'static str, Variant),
     /// Secrets alone, answered here.
     Secrets(Variant),
-    /// Passed on.
-    Passed(&'static str),
+    /// Load reports, passed on.
+    Loads(&'static str),
 }
 
 /// Why a stream ends.
@@ -55,13 +57,13 @@ enum Method {
 enum End {
     #[error("envoy ended the stream")]
     Client,
-    #[error("envoy: {0}")]
+    #[error("envoy: {}", .0.message())]
     Broken(Box<Status>),
     #[error("envoy sent what is no request: {0}")]
     Request(#[from] prost::DecodeError),
     #[error("the control plane ended the stream")]
     Server,
-    #[error("the control plane: {0}")]
+    #[error("the control plane: {:?}: {}", .0.code(), .0.message())]
     Refused(Box<Status>),
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -84,15 +86,13 @@ impl Relay {
     }
 
     async fn run(self: Arc<Self>, method: Method, requests: Streaming<Bytes>, answers: mpsc::Sender<Bytes>) -> End {
+        debug!(?method, "envoy has opened a stream");
         let ended = match method {
             Method::Discovery(path, variant) => self.discovery(path, variant, requests, &answers).await,
             Method::Secrets(variant) => self.secrets(variant, requests, &answers).await,
-            Method::Passed(path) => self.passed(path, requests, &answers).await,
+            Method::Loads(path) => self.passed(path, requests, &answers).await,
         };
-        match ended {
-            Ok(()) => End::Client,
-            Err(end) => end,
-        }
+        ended.err().unwrap_or(End::Client)
     }
 
     async fn discovery(
@@ -241,12 +241,13 @@ impl StreamingService<Bytes> for Call {
     fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
         let (sender, answers) = mpsc::channel(QUEUE);
         let run = Arc::clone(&self.relay).run(self.method, request.into_inner(), sender);
-        ready(Ok(Response::new(Relayed { run: Some(Box::pin(run)), answers, end: None })))
+        ready(Ok(Response::new(Relayed { method: self.method, run: Some(Box::pin(run)), answers, end: None })))
     }
 }
 
 /// What Envoy is answered. It runs while it is read, and ends with the stream.
 struct Relayed {
+    method: Method,
     run: Option<Pin<Box<dyn Future<Output = End> + Send>>>,
     answers: mpsc::Receiver<Bytes>,
     end: Option<Status>,
@@ -260,7 +261,7 @@ impl Stream for Relayed {
             && let Poll::Ready(end) = run.as_mut().poll(cx)
         {
             self.run = None;
-            self.end = end.told();
+            self.end = end.told(self.method);
         }
         match self.answers.poll_recv(cx) {
             Poll::Ready(Some(answer)) => Poll::Ready(Some(Ok(answer))),
@@ -272,25 +273,19 @@ impl Stream for Relayed {
 
 impl End {
     /// What Envoy is told; nothing where it has ended the stream itself.
-    fn told(self) -> Option<Status> {
-        match self {
+    fn told(self, method: Method) -> Option<Status> {
+        let status = match &self {
             Self::Client | Self::Broken(_) => {
-                debug!(reason = %self, "a stream of envoy ended");
-                None
+                debug!(?method, reason = %self, "a stream of envoy ended");
+                return None;
             }
-            Self::Request(_) => {
-                warn!(error = %self, "a stream of envoy ended");
-                Some(Status::invalid_argument(self.to_string()))
-            }
-            Self::Server | Self::Source(_) => {
-                warn!(error = %self, "no stream from the control plane");
-                Some(Status::unavailable(self.to_string()))
-            }
-            Self::Refused(status) => {
-                warn!(code = ?status.code(), error = status.message(), "no stream from the control plane");
-                Some(Status::new(status.code(), status.message()))
-            }
-        }
+            Self::Request(_) => Status::invalid_argument(self.to_string()),
+            // What the control plane itself has said. What became of a connection has a cause.
+            Self::Refused(status) if status.source().is_none() => Status::new(status.code(), status.message()),
+            Self::Refused(_) | Self::Server | Self::Source(_) => Status::unavailable(self.to_string()),
+        };
+        warn!(?method, error = %self, "a stream of envoy is ended");
+        Some(status)
     }
 }
 
@@ -305,8 +300,21 @@ impl Method {
             DELTA => Self::Discovery(DELTA, Variant::Delta),
             "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets" => Self::Secrets(Variant::Sotw),
             "/envoy.service.secret.v3.SecretDiscoveryService/DeltaSecrets" => Self::Secrets(Variant::Delta),
-            LOADS => Self::Passed(LOADS),
+            LOADS => Self::Loads(LOADS),
             _ => return None,
         })
     }
 }
+
+impl fmt::Debug for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Discovery(..) => "discovery",
+            Self::Secrets(_) => "secrets",
+            Self::Loads(_) => "load reports",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
