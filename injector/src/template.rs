@@ -95,11 +95,15 @@ pub fn agent(settings: &Settings, probes: Option<String>) -> Value {
 /// Envoy, in the same way. It has neither token nor roots: the agent proves who it is.
 pub fn envoy(settings: &Settings, choices: &Choices) -> Value {
     let mut container = running(settings, PROXY, &choices.proxy_image, READY);
+    // Envoy takes a value as an argument of its own, and none after `=`.
     container["args"] = json!([
-        format!("--config-path={STATE_FOLDER}/{BOOTSTRAP}"),
+        "--config-path",
+        format!("{STATE_FOLDER}/{BOOTSTRAP}"),
         "--disable-hot-restart",
-        "--concurrency=1",
-        format!("--log-level={}", choices.log_level),
+        "--concurrency",
+        "1",
+        "--log-level",
+        choices.log_level,
     ]);
     container["resources"] = resources(&choices.resources);
     container["volumeMounts"] = json!([{"name": STATE, "mountPath": STATE_FOLDER, "readOnly": true}]);

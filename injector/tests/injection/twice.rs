@@ -110,7 +110,7 @@ fn the_level_of_the_mesh_holds_for_an_envoy_without_its_targets() {
     for (filter, wanted) in [("debug", "debug"), ("warn,byrnie_xds=trace", "warn"), ("byrnie_xds=trace", "info")] {
         let pod = injected(&pod(json!({})), &Settings { log_level: filter.to_owned(), ..envoys() }).unwrap();
         let [_, agent, envoy] = &pod["spec"]["initContainers"].as_array().unwrap()[..] else { panic!("{pod}") };
-        assert_eq!(envoy["args"].as_array().unwrap().last().unwrap(), &format!("--log-level={wanted}"));
+        assert_eq!(envoy["args"].as_array().unwrap().last().unwrap(), wanted);
         assert!(agent["args"].as_array().unwrap().contains(&json!(format!("--log={filter}"))));
     }
 }
