@@ -49,6 +49,7 @@ impl Agent {
         command.arg("--token-file").arg(place("token")).arg("--state").arg(place("state"));
         command.arg("--socket").arg(place("xds.sock")).arg("--bootstrap").arg(place("envoy.json"));
         command.args(["--envoy-admin-address", &self.admin.to_string(), "--health-port", "0"]);
+        command.args(["--probe-port", "0"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(place("agent.log"))?);
         self.process = Some(Process::start("byrnie-proxy agent", &mut command)?);
         let ready = until("an Envoy may be started", async || Ok(self.health("/healthz/agent").await?.0 == 200));

@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use byrnie_tests::{
+    agent::Agent,
     app::{App, reply, reply_with_trailers, with_header},
     http::{self, Answer},
     mesh::Mesh,
@@ -365,6 +366,20 @@ async fn a_pod_without_probes_has_the_own_metrics_there() -> Result<()> {
     let micro = Micro::start(&pod(), &json!({}), None).await?;
     let own = micro.asked("/stats/prometheus", &[]).await?.body;
     assert!(own.contains("\n# TYPE process_open_fds gauge\n") && !own.contains("scrape_failures"), "{own}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_has_the_metrics_of_its_envoy() -> Result<()> {
+    let web = Pod::new("shop", "web-1", "web");
+    let mesh = Mesh::start(&[(&*web.file(), web.yaml())]).await?;
+    let agent = Agent::start(&mesh, &web.workload()).await?;
+    let _envoy = agent.envoy().await?;
+    let log = agent.log();
+    let told = log.split_whitespace().find_map(|word| word.strip_prefix("probes=")).context("the port is told")?;
+    let at = SocketAddr::new(web.ip(), told.parse::<SocketAddr>()?.port());
+    let metrics = http::get(at, "localhost", "/stats/prometheus").await?.body;
+    assert!(metrics.contains("# TYPE envoy_server_live gauge\nenvoy_server_live{} 1\n"), "{metrics}");
     Ok(())
 }
 

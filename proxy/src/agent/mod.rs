@@ -3,19 +3,20 @@
 //! It makes the key and has it signed, as the micro-proxy does, writes the bootstrap that Envoy is started with, and serves
 //! Envoy's streams at a Unix [`socket`]. What they say is [passed on](relay) to the control plane and back as it is, but
 //! for [`secrets`]: those the agent answers, and the control plane is not asked for any. [`health`] tells a kubelet how
-//! far both are.
+//! far both are, and the [port](crate::pod) of probes and [`metrics`] stands beside it.
 
 mod codec;
 mod files;
 mod health;
 mod message;
+mod metrics;
 mod relay;
 mod secrets;
 mod settings;
 mod socket;
 mod upstream;
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{future::pending, io, path::PathBuf, sync::Arc};
 
 use byrnie_proto::bootstrap::{self, Bootstrap, Server};
 use byrnie_runtime::{
@@ -32,7 +33,10 @@ use tracing::{field::display, info};
 
 pub use self::settings::{Arguments, Settings};
 use self::{health::Health, relay::Relay};
-use crate::identity::{Current, Keeper, Stored};
+use crate::{
+    identity::{Current, Keeper, Stored},
+    pod::Port,
+};
 
 /// An agent that is ready to serve: the socket is bound, and the bootstrap is written.
 pub struct Agent {
@@ -40,6 +44,7 @@ pub struct Agent {
     signals: Signals,
     socket: UnixListener,
     health: Option<TcpListener>,
+    probes: Option<TcpListener>,
 }
 
 /// A start that failed; nothing was served.
@@ -83,11 +88,15 @@ impl Agent {
             Some(address) => Some(listen::bind("health", "--health-port", address).await?),
             None => None,
         };
+        let probes = match settings.sidecar.probes {
+            Some(address) => Some(listen::bind("probes", "--probe-port", address).await?),
+            None => None,
+        };
         let socket = files::bind(&settings.socket)
             .map_err(|source| StartError::Socket { path: settings.socket.clone(), source })?;
         files::replace(&settings.bootstrap, &envoy_bootstrap(&settings))
             .map_err(|source| StartError::Bootstrap { path: settings.bootstrap.clone(), source })?;
-        Ok(Self { settings, signals, socket, health })
+        Ok(Self { settings, signals, socket, health, probes })
     }
 
     /// Serves until a signal comes. Envoy ends before its agent, and goes on by what it has when that is gone.
@@ -101,13 +110,19 @@ impl Agent {
         let relay = Arc::new(Relay::new(sidecar.source(), Arc::clone(&identity)));
         let health = self.health.as_ref().map(TcpListener::local_addr).transpose()?.map(display);
         let (workload, xds, socket) = (&sidecar.workload, &sidecar.xds, self.settings.socket.display());
-        info!(%workload, %xds, %socket, health, "starting");
+        let probes = self.probes.as_ref().map(TcpListener::local_addr).transpose()?.map(display);
+        info!(%workload, %xds, %socket, health, probes, "starting");
         let mut tasks = JoinSet::new();
         tasks.spawn(keeper.run());
         tasks.spawn(async move { match socket::serve(&self.socket, &relay).await {} });
+        let envoy = self.settings.envoy_admin;
         if let Some(listener) = self.health {
-            let pages = Health { identity, envoy: self.settings.envoy_admin }.routes();
-            tasks.spawn(admin::serve(listener, pages, Limits::default(), std::future::pending::<()>()));
+            let pages = Health { identity, envoy }.routes();
+            tasks.spawn(admin::serve(listener, pages, Limits::default(), pending::<()>()));
+        }
+        if let Some(listener) = self.probes {
+            let port = Port::new(sidecar.served.clone(), Arc::new(move || Box::pin(metrics::metrics(envoy))));
+            tasks.spawn(port.serve(listener, pending::<()>()));
         }
         tasks.spawn(heap::keep());
         let reason = self.signals.next().await;

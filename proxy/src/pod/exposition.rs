@@ -22,10 +22,10 @@ pub struct Exposition {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// No text at all.
-    #[error("its answer is not UTF-8")]
+    #[error("it is not UTF-8")]
     Octets,
     /// By its number, from 1.
-    #[error("its line {0} is no metric")]
+    #[error("line {0} is no metric")]
     Line(usize),
 }
 
@@ -54,13 +54,12 @@ impl Exposition {
         Writer::read(text, &HashSet::new())
     }
 
-    /// Adds the metrics of a source but those whose names are there: two of one name would make all unreadable. Text that
-    /// cannot be read is left out.
-    pub fn add_missing(&mut self, text: &str) {
-        if let Ok(more) = Writer::read(text, &self.names) {
-            self.text += &more.text;
-            self.names.extend(more.names);
-        }
+    /// Adds the metrics of a source but those whose names are there: two of one name would make all unreadable.
+    pub fn add_missing(&mut self, text: &str) -> Result<(), Unreadable> {
+        let more = Writer::read(text, &self.names)?;
+        self.text += &more.text;
+        self.names.extend(more.names);
+        Ok(())
     }
 
     /// As it is sent.

@@ -14,7 +14,7 @@ use http::{
     uri::PathAndQuery,
 };
 use tokio::{sync::Semaphore, time::timeout};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     Own, Scrape,
@@ -90,9 +90,12 @@ impl Scraper {
                 }
             }
         }
-        metrics.add_missing(&(self.own)().await);
-        if self.application.is_some() {
-            metrics.add_missing(&self.told());
+        let mut own = vec![(self.own)().await];
+        own.extend(self.application.is_some().then(|| self.told()));
+        for text in own {
+            if let Err(error) = metrics.add_missing(&text) {
+                warn!(%error, "the sidecar's own metrics are left out");
+            }
         }
         metrics.into_text()
     }

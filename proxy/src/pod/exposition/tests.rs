@@ -83,8 +83,7 @@ fn what_is_no_metric_is_told_by_its_line() {
 fn the_first_that_has_a_name_keeps_it() {
     let mut metrics =
         Exposition::read("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 7\nx_sum 1\n").unwrap();
-    metrics.add_missing(
-        "# HELP process_cpu_seconds Time.
+    let own = "# HELP process_cpu_seconds Time.
 # TYPE process_cpu_seconds counter
 process_cpu_seconds_total 9
 # HELP x The x.
@@ -94,10 +93,10 @@ x_count 5
 # TYPE own gauge
 own 1
 # EOF
-",
-    );
-    metrics.add_missing("own 2\nnext 3\n");
-    metrics.add_missing("<html>");
+";
+    metrics.add_missing(own).unwrap();
+    metrics.add_missing("own 2\nnext 3\n").unwrap();
+    assert_eq!(metrics.add_missing("other 4\n<html>"), Err(Unreadable::Line(2)));
     let wanted = "# TYPE process_cpu_seconds_total counter
 process_cpu_seconds_total 7
 x_sum 1
