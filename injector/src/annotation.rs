@@ -52,11 +52,13 @@ pub enum Annotation {
     ProxyImage,
     /// How long the application goes on serving when its Pod is deleted.
     PreStopDelay,
+    /// Whether who scrapes it is led to the sidecar.
+    MergeMetrics,
 }
 
 impl Annotation {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Proxy,
         Self::ExcludeInboundPorts,
         Self::ExcludeOutboundPorts,
@@ -70,6 +72,7 @@ impl Annotation {
         Self::LogLevel,
         Self::ProxyImage,
         Self::PreStopDelay,
+        Self::MergeMetrics,
     ];
 
     /// The ones that say what the sidecar may take of its node.
@@ -91,6 +94,7 @@ impl Annotation {
             Self::LogLevel => "byrnie.io/log-level",
             Self::ProxyImage => "byrnie.io/proxy-image",
             Self::PreStopDelay => "byrnie.io/pre-stop-delay",
+            Self::MergeMetrics => "byrnie.io/merge-metrics",
         }
     }
 

@@ -30,6 +30,8 @@ pub struct Choices {
     pub proxy_image: String,
     /// In seconds; 0 is none.
     pub pre_stop_delay: u16,
+    /// Whether who scrapes the application is led to the sidecar.
+    pub merges_metrics: bool,
 }
 
 /// What a Pod itself says of being injected, and where.
@@ -84,6 +86,11 @@ impl Choices {
             pre_stop_delay: match found(Annotation::PreStopDelay)? {
                 None => settings.pre_stop_delay,
                 Some(text) => seconds(text).ok_or_else(|| bad(Annotation::PreStopDelay, text, DELAY))?,
+            },
+            merges_metrics: match found(Annotation::MergeMetrics)? {
+                None | Some("true") => true,
+                Some("false") => false,
+                Some(other) => return Err(bad(Annotation::MergeMetrics, other, "\"true\" and \"false\" are accepted")),
             },
         })
     }

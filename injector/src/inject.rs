@@ -10,8 +10,9 @@ use crate::{
     pod,
     probes::Originals,
     refusal::Refusal,
+    scrape,
     settings::{ProxyKind, Settings},
-    template::{self, AGENT, INIT, PROXY},
+    template::{self, AGENT, Application, INIT, PROXY},
 };
 
 /// The Pod with all that is ours, whether it had it before or not: injecting twice is injecting once.
@@ -21,22 +22,30 @@ pub fn injected(pod: &Value, settings: &Settings) -> Result<Value, Refusal> {
     let mut pod = pod.clone();
     let shape = |field: &str| Refusal::Shape { field: field.to_owned(), wanted: "an object" };
     let root = pod.as_object_mut().ok_or_else(|| shape("the Pod"))?;
-    let metadata = pod::object(root, "metadata", "metadata")?;
-    pod::object(metadata, "annotations", "metadata.annotations")?.insert(STATUS.to_owned(), json!(INJECTED));
     let spec = pod::object(root, "spec", "spec")?;
     let mut containers = pod::take_list(spec, "containers", "spec.containers")?;
     let mut before = pod::take_list(spec, "initContainers", "spec.initContainers")?;
     let mut volumes = pod::take_list(spec, "volumes", "spec.volumes")?;
 
     let own = Own::take(&mut containers, &mut before, is_ours)?;
-    let mut originals = Originals::of(own.probing());
+    let mut originals = Originals::of(own.told());
     if settings.rewrite_probes {
         containers.iter_mut().chain(&mut before).for_each(|container| originals.rewrite(container));
     }
     lifecycle::delay_end(&mut containers, choices.pre_stop_delay, spec)?;
-    before.splice(..0, own.over(settings, &choices, originals)?);
     template::volumes().into_iter().try_for_each(|volume| hold(&mut volumes, volume, is_ours))?;
 
+    let metadata = pod::object(root, "metadata", "metadata")?;
+    let annotations = pod::object(metadata, "annotations", "metadata.annotations")?;
+    annotations.insert(STATUS.to_owned(), json!(INJECTED));
+    let scrape = match choices.merges_metrics {
+        true => scrape::lead(annotations, &containers, own.told()),
+        false => None,
+    };
+    let application = Application { probes: originals.into_text(), scrape };
+    before.splice(..0, own.over(settings, &choices, application)?);
+
+    let spec = pod::object(root, "spec", "spec")?;
     spec.insert("containers".to_owned(), containers.into());
     spec.insert("initContainers".to_owned(), before.into());
     spec.insert("volumes".to_owned(), volumes.into());
@@ -75,19 +84,18 @@ impl Own {
         Ok(Self { is_ours, init, agent, proxy })
     }
 
-    /// The container that was given the probes of the application.
-    fn probing(&self) -> Option<&Value> {
+    /// The container that was told of the application.
+    fn told(&self) -> Option<&Value> {
         let proxy = self.proxy.as_ref().map(|(_, proxy)| proxy).filter(|_| self.is_ours);
         self.agent.as_ref().or(proxy)
     }
 
     /// The containers that are added, in their order.
-    fn over(self, settings: &Settings, choices: &Choices, originals: Originals) -> Result<Vec<Value>, Refusal> {
-        let probes = originals.into_text();
+    fn over(self, settings: &Settings, choices: &Choices, application: Application) -> Result<Vec<Value>, Refusal> {
         let had = if self.agent.is_some() { ProxyKind::Envoy } else { ProxyKind::Micro };
         let (agent, proxy) = match choices.proxy {
-            ProxyKind::Micro => (None, template::micro(settings, choices, probes)),
-            ProxyKind::Envoy => (Some(template::agent(settings, probes)), template::envoy(settings, choices)),
+            ProxyKind::Micro => (None, template::micro(settings, choices, application)),
+            ProxyKind::Envoy => (Some(template::agent(settings, application)), template::envoy(settings, choices)),
         };
         let init = template::init(settings, choices);
         let mut added = vec![merge::over(&init, self.init.unwrap_or_default(), Origin::Earlier)?];

@@ -23,6 +23,7 @@ use tracing::info;
 
 use crate::{
     certificate::{Certificate, Expiry},
+    mesh::Mesh,
     server::{Answer, Server},
     settings::Settings,
     steward::{Place, Readiness, Steward},
@@ -120,26 +121,38 @@ impl Injector {
         let (told, readiness) = watch::channel::<Readiness>(Err("it has just started".into()));
         let (ending, is_ending) = watch::channel(false);
         let (stop, stopped) = oneshot::channel::<()>();
+        let mut mesh = Mesh::follow(&cluster, options.settings.clone());
+        let steward = Steward::follow(&cluster, place, Arc::clone(&current), &metrics, told);
+        let answers = Arc::new(Webhook::new(&cluster, mesh.settings(), &metrics));
         let mut background = JoinSet::new();
+        background.spawn(admin::serve(probes, routes(metrics, readiness, is_ending), Limits::default(), stopped));
         background.spawn(heap::keep());
         background.spawn(Keeper::new(options.source(), None, Arc::clone(&current)).run());
-        let steward = Steward::follow(&cluster, place, Arc::clone(&current), &metrics, told);
         background.spawn(steward.keep());
-        let (_settings, settings) = watch::channel(options.settings);
-        let answers = Arc::new(Webhook::new(&cluster, settings, &metrics));
+        // Nothing is answered by less than all that is known.
+        tokio::select! {
+            () = mesh.known() => (),
+            signal = signals.next() => {
+                info!(signal, "ended before it served");
+                return Ok(());
+            }
+        }
+        background.spawn(mesh.keep());
         let server = Server::new(webhook, Certificate::config(current)?, Behind(answers));
         drop(drain.spawn(server.serve(drain.watch())));
-        let routes = routes(metrics, readiness, is_ending);
-        let mut pages = JoinSet::new();
-        pages.spawn(admin::serve(probes, routes, Limits::default(), stopped));
 
-        let signal = signals.next().await;
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            Some(ended) = background.join_next() => match ended {
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                _ => unreachable!("what runs beside the server ends after it"),
+            },
+        };
         info!(signal, delay = ?options.drain_delay, "not ready any more; draining");
         ending.send_replace(true);
         tokio::select! { () = sleep(options.drain_delay) => (), _ = signals.next() => () }
         drain.finish(DRAIN_LIMIT, signals.next()).await;
-        drop((stop, background));
-        pages.join_all().await;
+        drop(stop);
         Ok(())
     }
 }

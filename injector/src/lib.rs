@@ -8,7 +8,8 @@
 //!
 //! All of that is pure: JSON values in and out. Above it stands the process: `server` reads what comes by TLS, `webhook`
 //! has it answered, `steward` keeps the registration and knows whether the API server would be answered (`registration`
-//! is what it writes, `trial` how it tries), and `injector` is the whole from start to end.
+//! is what it writes, `trial` how it tries), and `mesh` follows what MeshConfig says, and `injector` is the whole from start to
+//! end.
 //!
 //! What stands in a Pod that has its sidecar already is brought to the same state, so that asking twice is as asking
 //! once. [docs/injection.md] is what its users read.
@@ -23,6 +24,7 @@ mod inject;
 mod injector;
 mod lifecycle;
 mod merge;
+mod mesh;
 mod patch;
 mod pod;
 mod probes;
@@ -30,6 +32,7 @@ mod quantity;
 mod refusal;
 mod registration;
 pub mod review;
+mod scrape;
 mod server;
 mod settings;
 mod steward;

@@ -10,9 +10,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{pod, template::PROBES};
-
-const PORT: u16 = 15020;
+use crate::{
+    pod,
+    template::{self, PROBE_PORT, PROBES},
+};
 
 const PREFIX: &str = "/byrnie/probe/";
 
@@ -25,6 +26,11 @@ const KINDS: [(&str, &str); 5] = [
     ("/lifecycle/preStop", "pre-stop"),
 ];
 
+/// What a kubelet calls a Pod for.
+const ACTIONS: &[&str] = &["httpGet", "tcpSocket", "grpc"];
+/// The same of hooks, where `tcpSocket` is known but does nothing.
+const HOOK_ACTIONS: &[&str] = &["httpGet"];
+
 /// Probes by path, as they were.
 #[derive(Debug, Default)]
 pub struct Originals(Map<String, Value>);
@@ -32,8 +38,7 @@ pub struct Originals(Map<String, Value>);
 impl Originals {
     /// Those that an earlier sidecar was given.
     pub fn of(sidecar: Option<&Value>) -> Self {
-        let env = sidecar.and_then(|sidecar| sidecar["env"].as_array()).into_iter().flatten();
-        let text = env.filter(|entry| entry["name"] == PROBES).find_map(|entry| entry["value"].as_str());
+        let text = sidecar.and_then(|sidecar| template::value(sidecar, PROBES));
         Self(text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default())
     }
 
@@ -43,7 +48,8 @@ impl Originals {
             let path = format!("{PREFIX}{}/{kind}", pod::name(container));
             let ports = container["ports"].clone();
             let Some(Value::Object(probe)) = container.pointer_mut(pointer) else { continue };
-            let Some((action, original)) = action(probe, &ports) else { continue };
+            let actions = if pointer.starts_with("/lifecycle") { HOOK_ACTIONS } else { ACTIONS };
+            let Some((action, original)) = action(probe, actions, &ports) else { continue };
             if original["path"] == path.as_str() {
                 // It is led there already.
                 continue;
@@ -54,7 +60,7 @@ impl Originals {
                 kept["timeoutSeconds"] = timeout.clone();
             }
             probe.remove(action);
-            let mut get = json!({"path": path, "port": PORT, "scheme": "HTTP"});
+            let mut get = json!({"path": path, "port": PROBE_PORT, "scheme": "HTTP"});
             if let Some(headers) = headers {
                 get["httpHeaders"] = headers;
             }
@@ -71,9 +77,12 @@ impl Originals {
 
 /// What the kubelet calls, with the port's number. None where it calls nothing of the Pod, or a port that no container
 /// has, which fails in either way.
-fn action<'a>(probe: &Map<String, Value>, ports: &Value) -> Option<(&'a str, Value)> {
-    let action =
-        ["httpGet", "tcpSocket", "grpc"].into_iter().find(|action| probe.get(*action).is_some_and(Value::is_object))?;
+fn action(
+    probe: &Map<String, Value>,
+    actions: &'static [&'static str],
+    ports: &Value,
+) -> Option<(&'static str, Value)> {
+    let action = actions.iter().copied().find(|action| probe.get(*action).is_some_and(Value::is_object))?;
     let mut original = probe[action].clone();
     if original["host"].as_str().is_some_and(|host| !host.is_empty()) {
         return None;

@@ -24,7 +24,7 @@ pub struct Settings {
     pub log_level: String,
     /// How many seconds an application goes on serving when its Pod is deleted; 0 is no delay.
     pub pre_stop_delay: u16,
-    /// Whether probes are led over port 15020 of the sidecar, which has to serve it.
+    /// Whether probes are led over port 15020 of the sidecar.
     pub rewrite_probes: bool,
     /// What Pods may set.
     pub allowed: BTreeSet<Annotation>,
@@ -79,7 +79,7 @@ impl Default for Settings {
             resources: Resources { requests: requests.into(), limits: BTreeMap::new() },
             log_level: "info".to_owned(),
             pre_stop_delay: 5,
-            rewrite_probes: false,
+            rewrite_probes: true,
             allowed: Annotation::ALL.into(),
         }
     }

@@ -19,6 +19,12 @@ pub const AGENT: &str = "byrnie-agent";
 /// The environment variable of the micro-proxy or the agent with the probes as they were ([`crate::probes`]).
 pub const PROBES: &str = "BYRNIE_PROBES";
 
+/// The same with where the application has its metrics ([`crate::scrape`]).
+pub const SCRAPE: &str = "BYRNIE_SCRAPE";
+
+/// Where the micro-proxy or the agent makes the application's probes, and has the metrics of both.
+pub const PROBE_PORT: u16 = 15020;
+
 const TOKEN: &str = "byrnie-token";
 const TRUST: &str = "byrnie-trust";
 const STATE: &str = "byrnie-state";
@@ -40,6 +46,21 @@ const PROXY_ID: u32 = 1337;
 
 /// The mode of files of a volume, 0644, as JSON has it.
 const READABLE: u32 = 0o644;
+
+/// What the sidecar is told of the application; of what there is none, nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Application {
+    /// The value of [`PROBES`].
+    pub probes: Option<String>,
+    /// The value of [`SCRAPE`].
+    pub scrape: Option<String>,
+}
+
+/// The value of a container's environment variable.
+pub fn value<'a>(container: &'a Value, variable: &str) -> Option<&'a str> {
+    let env = container["env"].as_array().into_iter().flatten();
+    env.filter(|entry| entry["name"] == variable).find_map(|entry| entry["value"].as_str())
+}
 
 /// The first init container: nothing of the Pod runs before its traffic is redirected.
 pub fn init(settings: &Settings, choices: &Choices) -> Value {
@@ -70,23 +91,23 @@ pub fn init(settings: &Settings, choices: &Choices) -> Value {
 
 /// The micro-proxy as an init container that goes on running: what comes after it waits for its startup probe, and it
 /// ends after the application.
-pub fn micro(settings: &Settings, choices: &Choices, probes: Option<String>) -> Value {
+pub fn micro(settings: &Settings, choices: &Choices, application: Application) -> Value {
     let mut container = running(settings, PROXY, &choices.proxy_image, READY);
     container["args"] = json!(arguments(settings, &choices.log_level));
-    container["env"] = json!(environment(probes));
+    container["env"] = json!(environment(application));
     container["resources"] = resources(&choices.resources);
     container["volumeMounts"] = mounts();
     container
 }
 
 /// The agent, in the same way, before its Envoy.
-pub fn agent(settings: &Settings, probes: Option<String>) -> Value {
+pub fn agent(settings: &Settings, application: Application) -> Value {
     let mut container = running(settings, AGENT, &settings.proxy_image, AGENT_READY);
     let mut args = vec!["agent".to_owned()];
     args.extend(arguments(settings, &settings.log_level));
     args.extend([format!("--socket={STATE_FOLDER}/xds.sock"), format!("--bootstrap={STATE_FOLDER}/{BOOTSTRAP}")]);
     container["args"] = json!(args);
-    container["env"] = json!(environment(probes));
+    container["env"] = json!(environment(application));
     container["resources"] = resources(&settings.resources);
     container["volumeMounts"] = mounts();
     container
@@ -149,17 +170,20 @@ fn arguments(settings: &Settings, log: &str) -> Vec<String> {
         format!("--roots-file={TRUST_FOLDER}/root.crt"),
         format!("--state={STATE_FOLDER}"),
         format!("--health-port={HEALTH_PORT}"),
+        format!("--probe-port={PROBE_PORT}"),
         format!("--log={log}"),
     ]
 }
 
-fn environment(probes: Option<String>) -> Vec<Value> {
+fn environment(application: Application) -> Vec<Value> {
     let field = |path| json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
     let mut env = vec![
         json!({"name": "POD_NAME", "valueFrom": field("metadata.name")}),
         json!({"name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace")}),
     ];
-    env.extend(probes.map(|probes| json!({"name": PROBES, "value": probes})));
+    for (name, value) in [(PROBES, application.probes), (SCRAPE, application.scrape)] {
+        env.extend(value.map(|value| json!({"name": name, "value": value})));
+    }
     env
 }
 

@@ -30,6 +30,7 @@ use tokio::{sync::OnceCell, time::Instant};
 pub use self::{
     audit::Audited,
     authority::{Authority, Certificate},
+    chart::{INJECTOR, printed},
     objects::ObjectPath,
 };
 use self::{

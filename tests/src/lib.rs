@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod app;
 pub mod http;
+pub mod injector;
 pub mod kubernetes;
 pub mod load;
 pub mod mesh;

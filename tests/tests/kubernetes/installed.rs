@@ -2,6 +2,7 @@
 
 mod caller;
 mod identity;
+mod injector;
 mod issuer;
 mod lease;
 mod outage;
