@@ -54,6 +54,7 @@ SAID = """\
         \t            \tno route kind
         \tTest:       \tTestConformance/MeshPorts
         \tMessages:   \terror applying
+    apply.go:2: 2026-11-26T05:46:48.1Z: Deleting mesh-ports HTTPRoute
 \x16--- FAIL: TestConformance/MeshPorts (0.02s)
 \x16--- FAIL: TestConformance (7.55s)
 """
@@ -278,14 +279,26 @@ class Running(unittest.TestCase):
 
     def test_a_suite_that_runs_no_test_says_why(self):
         waiting = pod("byrnie-proxy")
-        waiting["status"]["containerStatuses"] = [
-            {"name": "echo", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no registry"}}}
-        ]
+        waiting["status"] = {
+            "initContainerStatuses": [
+                {"name": "byrnie-init", "state": {"terminated": {"exitCode": 0}}},
+                {"name": "byrnie-proxy", "state": {"running": {}}, "restartCount": 2}
+                | {"lastState": {"terminated": {"exitCode": 7}}},
+            ],
+            "containerStatuses": [
+                {"name": "app", "state": {"waiting": {"reason": "PodInitializing"}}},
+                {"name": "echo", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no registry"}}},
+            ],
+        }
+        self.ground.says["logs -n gateway-conformance-mesh echo -c byrnie-proxy"] = "no roots\n"
         self.ground.says["get pods"] = json.dumps({"items": [waiting]})
         code, _, err = self.run_script("".join(SAID.splitlines(keepends=True)[:2]))
         self.assertEqual(code, 1)
         self.assertIn("no test was run:\n  Test Setup: Applying base manifests\n  Pod gateway-conformance-mesh/", err)
+        self.assertIn("container byrnie-proxy: ended with 7, 2 times so far\n    no roots\n", err)
         self.assertIn("container echo: ImagePullBackOff: no registry", err)
+        self.assertNotIn("container app", err)
+        self.assertNotIn("container byrnie-init", err)
         _, _, err = self.run_script("panic: no cluster\n")
         self.assertIn("no test was run:\n  panic: no cluster", err)
 

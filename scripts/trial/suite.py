@@ -136,9 +136,12 @@ class Reading:
         return lines
 
     def telling(self, path):
-        """The messages that tell what was wrong: not each whole answer, nor where in the tests it was noticed."""
-        messages = (shortened(message) for message in self.messages[path] if not message[0].startswith("Got resp"))
-        return [message for message in messages if message]
+        """The messages that tell what was wrong: assertions if there are some, else all but whole answers and what is
+        cleared away at the end."""
+        said = self.messages[path]
+        asserted = [message for message in said if is_assertion(message)]
+        told = asserted or [message for message in said if not message[0].startswith(("Got resp", "Deleting "))]
+        return [lines for lines in map(shortened, told) if lines]
 
 
 def own_name(path):
@@ -147,10 +150,15 @@ def own_name(path):
     return name if name.startswith("Mesh") and "/" not in name else None
 
 
+def is_assertion(message):
+    """Of testify, which tells it as a table."""
+    return any(line.startswith("Error Trace:") for line in message)
+
+
 def shortened(message):
-    """At most four lines. Where an assertion is told as a table, what it says in `Error` and `Messages`."""
+    """At most four lines; of an assertion, those of `Error` and `Messages`."""
     lines = [line for line in message if line]
-    if any(line.startswith("Error Trace:") for line in lines):
+    if is_assertion(message):
         told, keep = [], False
         for line in lines:
             title = re.match(r"(Error Trace|Error|Test|Messages):\s*", line)
