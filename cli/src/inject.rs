@@ -17,11 +17,11 @@ use byrnie_control_plane::cluster_names::INJECT;
 use byrnie_injector::{Decision, Namespace, Settings, decide, injected};
 use serde_json::{Value, json};
 
-pub use self::workload::namespace;
 use self::{
     documents::Document,
     workload::{for_each, is_namespace, name, pods},
 };
+pub use self::{live::settings, workload::namespace};
 use crate::{
     output::{self, Format},
     remote::Installation,

@@ -11,7 +11,7 @@ use super::{
     Asked,
     report::{Check, Report},
 };
-use crate::inject::namespace;
+use crate::inject::{namespace, settings};
 
 const NAME: &str = "sidecars";
 
@@ -48,7 +48,7 @@ impl Asked<'_> {
         let labelled = self.calls.list(&Scope::namespaces_with(INJECT.0, INJECT.1)).await?;
         let labelled: BTreeMap<_, _> = labelled.iter().map(namespace).map(|one| (one.name.clone(), one)).collect();
         let pods = self.calls.list(&Scope::metadata_of_pods()).await?;
-        let settings = Settings { namespace: self.installation.namespace().to_owned(), ..Settings::default() };
+        let settings = settings(&self.calls, self.installation.namespace()).await?;
         let mut checks = Vec::new();
         for name in candidates(&pods, &labelled) {
             let namespace = match labelled.get(&name) {

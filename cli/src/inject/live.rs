@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use byrnie_control_plane::cluster_names::INJECT;
 use byrnie_injector::{Cause, Decision, Namespace, Place, Settings, decide};
-use byrnie_source::{Cluster, ObjectPath};
+use byrnie_model::{ObjectKind, ObjectRef};
+use byrnie_source::{CallError, Calls, Cluster, ObjectPath, objects::mesh_config};
 use serde_json::{Value, json};
 
 use super::{Args, explain, namespace};
@@ -13,7 +14,8 @@ use super::{Args, explain, namespace};
 /// Prints a row for each Pod. The exit code is 1 where one lacks a sidecar that it should have.
 pub async fn run(args: &Args) -> Result<ExitCode> {
     let cluster = args.installation.kubeconfig().cluster().await?;
-    let settings = Settings { namespace: args.installation.namespace().to_owned(), ..Settings::default() };
+    let settings = settings(&cluster.calls(), args.installation.namespace()).await;
+    let settings = settings.context("cannot read MeshConfig default")?;
     let (mut rows, mut is_good) = (Vec::new(), true);
     for name in &args.pods {
         let (space, name) = match name.split_once('/') {
@@ -27,6 +29,16 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
     }
     explain(args.output, rows);
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What holds for the Pods of a cluster whose control plane is in `namespace`. A MeshConfig that says what it cannot mean
+/// changes nothing.
+pub async fn settings(calls: &Calls, namespace: &str) -> Result<Settings, CallError> {
+    let settings = Settings { namespace: namespace.to_owned(), ..Settings::default() };
+    let config = ObjectRef { kind: ObjectKind::MeshConfig, namespace: "".into(), name: "default".into() };
+    let found = calls.read(&ObjectPath::of(&config)).await?;
+    let config = found.and_then(|found| mesh_config(&found).ok());
+    Ok(config.map_or_else(|| settings.clone(), |config| settings.with(&config.injection)))
 }
 
 async fn read(cluster: &Cluster, space: &str, name: &str) -> Result<(Value, Namespace)> {

@@ -368,6 +368,17 @@ spec: {{containers: [{{name: app, image: none}}]}}
     assert_eq!(rows[1]["reason"], "metadata.labels[byrnie.io/inject] is \"false\"");
     let (code, _, said) = explain(&["batch", "-n", &shop]).await?;
     assert_eq!((code, &*said), (Some(0), ""));
+    server.apply_crds(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/byrnie-crds/templates")).await?;
+    let config = "apiVersion: mesh.byrnie.io/v1alpha1
+kind: MeshConfig
+metadata: {name: default}
+spec: {injection: {allowedAnnotations: [proxy-cpu]}}
+";
+    server.apply(config).await?;
+    server.kubectl(&["annotate", "pod", "web-1", "byrnie.io/log-level=debug", "--namespace", &shop]).await?;
+    let (_, out, _) = explain(&["web-1", "-n", &shop]).await?;
+    let refused = "metadata.annotations[byrnie.io/log-level]: the mesh's settings do not let a Pod set this";
+    assert!(out.contains(refused), "{out}");
     let (code, _, said) = explain(&["none", "-n", &shop]).await?;
     assert!(code == Some(1) && said.contains(&format!("there is no Pod {shop}/none")), "{said}");
     Ok(())
