@@ -1,30 +1,34 @@
-//! An Envoy with its agent, as they are injected.
+//! An Envoy with its agent, started with the very arguments that are injected.
 
 use std::{
     fs::{self, File},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::{
     http,
     mesh::Mesh,
     objects::free_address,
-    process::{Process, program},
+    process::{Process, byrnie, program},
     sidecar::{Sidecar, health_port, join_token},
+    tools,
     wait::until,
+    yaml,
 };
 
 /// A running agent.
 #[derive(Debug)]
 pub struct Agent {
     process: Option<Process>,
-    xds: SocketAddr,
+    /// Of Envoy.
     admin: SocketAddr,
-    workload: String,
+    arguments: Vec<String>,
+    envoy_arguments: Vec<String>,
     folder: PathBuf,
 }
 
@@ -34,8 +38,24 @@ impl Agent {
         let folder = mesh.folder().join(workload.replace('/', "-"));
         fs::create_dir(&folder)?;
         fs::write(folder.join("token"), join_token(mesh, workload)?)?;
-        let (xds, admin) = (mesh.xds(), free_address(15000));
-        let mut agent = Self { process: None, xds, admin, workload: workload.to_owned(), folder };
+        let admin = free_address(15000);
+        let place = folder.to_str().context("a test's path is text")?;
+        let xds = mesh.xds().to_string();
+        // What is the test's own, in place of what is there in a Pod. Ports of all addresses are any that are free.
+        let here = [
+            ("$(POD_NAMESPACE)/$(POD_NAME)", workload),
+            ("byrnie-control-plane.byrnie-system.svc:15012", &xds),
+            ("/var/run/secrets/byrnie", place),
+            ("/etc/byrnie", place),
+            ("/var/lib/byrnie", place),
+            ("=15020", "=0"),
+            ("=15021", "=0"),
+        ];
+        let injected = injected(&folder)?;
+        let mut arguments = arguments(&injected, "byrnie-agent", &here)?;
+        arguments.push(format!("--envoy-admin-address={admin}"));
+        let envoy_arguments = self::arguments(&injected, "byrnie-proxy", &here)?;
+        let mut agent = Self { process: None, admin, arguments, envoy_arguments, folder };
         agent.restart().await?;
         Ok(agent)
     }
@@ -43,14 +63,9 @@ impl Agent {
     /// Ends it as a crash would, and starts it anew with what it has kept.
     pub async fn restart(&mut self) -> Result<()> {
         self.process = None;
-        let place = |name: &str| self.folder.join(name);
         let mut command = Command::new(program("byrnie-proxy")?);
-        command.args(["agent", "--workload", &self.workload, "--xds-address", &self.xds.to_string()]);
-        command.arg("--token-file").arg(place("token")).arg("--state").arg(place("state"));
-        command.arg("--socket").arg(place("xds.sock")).arg("--bootstrap").arg(place("envoy.json"));
-        command.args(["--envoy-admin-address", &self.admin.to_string(), "--health-port", "0"]);
-        command.args(["--probe-port", "0"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(place("agent.log"))?);
+        command.args(&self.arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(File::create(self.folder.join("agent.log"))?);
         self.process = Some(Process::start("byrnie-proxy agent", &mut command)?);
         let ready = until("an Envoy may be started", async || Ok(self.health("/healthz/agent").await?.0 == 200));
         ready.await.with_context(|| self.log())
@@ -66,7 +81,10 @@ impl Agent {
 
     /// Starts the Envoy that it is for without waiting.
     pub fn launch_envoy(&self) -> Result<Sidecar> {
-        Sidecar::launch_envoy_by(&self.folder.join("envoy.json"), self.admin, self.folder.join("envoy.log"))
+        let log = self.folder.join("envoy.log");
+        let mut command = Command::new(tools::path("envoy")?);
+        command.args(&self.envoy_arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
+        Ok(Sidecar::of_envoy(Process::start("envoy", &mut command)?, self.admin, log))
     }
 
     /// What a kubelet is told: status and text.
@@ -80,8 +98,27 @@ impl Agent {
         fs::read_to_string(self.folder.join("agent.log")).unwrap_or_default()
     }
 
-    /// The folder of its files: `xds.sock`, `envoy.json`, `state`.
+    /// The folder of its files: `xds.sock`, `envoy.json`, `identity.json`.
     pub fn folder(&self) -> &PathBuf {
         &self.folder
     }
+}
+
+/// The Pod that `byrnie inject` makes of one that asks for an Envoy.
+fn injected(folder: &Path) -> Result<Value> {
+    let file = folder.join("pod.yaml");
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a, annotations: {byrnie.io/proxy: envoy}},
+        spec: {containers: [{name: a, image: a}]}}";
+    fs::write(&file, pod)?;
+    let output = Command::new(byrnie()?).arg("inject").arg("-f").arg(&file).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    yaml::documents(str::from_utf8(&output.stdout)?)?.pop().context("a Pod")
+}
+
+fn arguments(pod: &Value, container: &str, here: &[(&str, &str)]) -> Result<Vec<String>> {
+    let containers = pod["spec"]["initContainers"].as_array().context("init containers")?;
+    let found = containers.iter().find(|one| one["name"] == container).with_context(|| format!("no {container}"))?;
+    let arguments = found["args"].as_array().context("arguments")?.iter().filter_map(Value::as_str);
+    let replaced = |text: &str| here.iter().fold(text.to_owned(), |text, (there, here)| text.replace(there, here));
+    Ok(arguments.map(replaced).collect())
 }

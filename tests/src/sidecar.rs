@@ -104,20 +104,21 @@ impl Sidecar {
         let stem = workload.replace('/', "-");
         let file = folder.join(format!("{stem}.bootstrap.yaml"));
         fs::write(&file, output.stdout)?;
-        Self::launch_envoy_by(&file, admin, folder.join(format!("{stem}.envoy.log")))
-    }
-
-    /// Starts an Envoy without waiting, by this bootstrap, in which its admin address stands.
-    pub fn launch_envoy_by(file: &Path, admin: SocketAddr, log: PathBuf) -> Result<Self> {
+        let log = folder.join(format!("{stem}.envoy.log"));
         let mut command = Command::new(tools::path("envoy")?);
-        command.arg("-c").arg(file).args(["--use-dynamic-base-id", "--disable-hot-restart", "--concurrency", "1"]);
+        command.arg("-c").arg(&file).args(["--use-dynamic-base-id", "--disable-hot-restart", "--concurrency", "1"]);
         command
             .args(["-l", "info", "--log-path"])
             .arg(&log)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        Ok(Self { proxy: Proxy::Envoy, process: Process::start("envoy", &mut command)?, admin, log })
+        Ok(Self::of_envoy(Process::start("envoy", &mut command)?, admin, log))
+    }
+
+    /// An Envoy that was started elsewhere.
+    pub(crate) fn of_envoy(process: Process, admin: SocketAddr, log: PathBuf) -> Self {
+        Self { proxy: Proxy::Envoy, process, admin, log }
     }
 
     /// Starts a micro-proxy without waiting, with a join token.
