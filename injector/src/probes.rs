@@ -100,3 +100,17 @@ fn number(port: &Value, ports: &Value) -> Option<u64> {
     let named = ports.as_array().into_iter().flatten().find(|one| one["name"] == name);
     named.map_or_else(|| name.parse().ok(), |one| one["containerPort"].as_u64())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_that_a_kubelet_does_not_know_stays_as_it_is() {
+        let hooks = json!({"postStart": {"tcpSocket": {"port": 80}}, "preStop": {"sleep": {"seconds": 1}}});
+        let mut container = json!({"name": "app", "lifecycle": hooks});
+        let mut originals = Originals::default();
+        originals.rewrite(&mut container);
+        assert_eq!((&container["lifecycle"], originals.into_text()), (&hooks, None));
+    }
+}

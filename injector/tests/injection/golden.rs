@@ -4,24 +4,26 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use byrnie_injector::{Settings, injected, patch};
 
-use super::{applied, envoys, probing, yaml};
+use super::{applied, envoys, leaving_probes, yaml};
 
 type Case = (&'static str, fn() -> Settings);
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 17] = [
     ("already-injected", Settings::default),
     ("annotations", Settings::default),
     ("deployment", Settings::default),
     ("envoy", Settings::default),
     ("envoy-own-proxy", envoys),
-    ("envoy-probes", probing),
+    ("envoy-probes", Settings::default),
     ("init-containers", Settings::default),
     ("job", Settings::default),
+    ("metrics", Settings::default),
+    ("metrics-kept", Settings::default),
     ("marked-only", Settings::default),
     ("no-delay", Settings::default),
     ("own-proxy", Settings::default),
-    ("probes", probing),
-    ("probes-kept", Settings::default),
+    ("probes", Settings::default),
+    ("probes-kept", leaving_probes),
     ("security-contexts", Settings::default),
     ("several-containers", Settings::default),
 ];

@@ -35,8 +35,8 @@ fn applied(mut pod: Value, patch: &[Operation]) -> Value {
     pod
 }
 
-fn probing() -> Settings {
-    Settings { rewrite_probes: true, ..Settings::default() }
+fn leaving_probes() -> Settings {
+    Settings { rewrite_probes: false, ..Settings::default() }
 }
 
 fn envoys() -> Settings {

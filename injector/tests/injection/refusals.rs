@@ -23,6 +23,7 @@ fn a_bad_annotation_is_named_with_what_was_found_and_what_is_accepted() {
             "1h",
             "found \"1h\": seconds from 0, which is no delay, to 3600 are accepted, such as 5 or 5s",
         ),
+        ("merge-metrics", "no", "found \"no\": \"true\" and \"false\" are accepted"),
         ("proxy-image", "", "found \"\": the name of an image is accepted"),
         (
             "log-level",

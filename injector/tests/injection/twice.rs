@@ -2,7 +2,7 @@ use byrnie_injector::{Settings, injected, patch};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{applied, envoys, pod, probing};
+use super::{applied, envoys, pod};
 
 fn port() -> impl Strategy<Value = Value> {
     prop_oneof![Just(json!(80)), Just(json!("http")), Just(json!("8080")), Just(json!("none"))]
@@ -40,10 +40,28 @@ fn container() -> impl Strategy<Value = Value> {
     )
 }
 
+fn scraped() -> impl Strategy<Value = Map<String, Value>> {
+    let one = |name: &'static str, values: &'static [&'static str]| {
+        proptest::option::of(proptest::sample::select(values)).prop_map(move |value| Some((name, value?)))
+    };
+    let all = (
+        one("prometheus.io/scrape", &["true", "false"]),
+        one("prometheus.io/port", &["8080", "15020", "http"]),
+        one("prometheus.io/path", &["/m", "/stats/prometheus"]),
+        one("prometheus.io/scheme", &["http", "https", "ftp"]),
+        one("byrnie.io/merge-metrics", &["true", "false"]),
+    );
+    all.prop_map(|(scrape, port, path, scheme, merge)| {
+        let given = [scrape, port, path, scheme, merge].into_iter().flatten();
+        given.map(|(name, value)| (name.to_owned(), value.into())).collect()
+    })
+}
+
 fn any_pod() -> impl Strategy<Value = Value> {
     let list = || proptest::option::of(proptest::collection::vec(container(), 0..4));
     let grace = proptest::option::of(0..60_u64);
-    (list(), list(), grace, any::<bool>(), any::<bool>()).prop_map(|(containers, before, grace, marked, annotated)| {
+    let flags = (any::<bool>(), any::<bool>());
+    (list(), list(), grace, flags, scraped()).prop_map(|(containers, before, grace, (marked, annotated), scraped)| {
         let mut spec = Map::new();
         spec.extend(containers.map(|list| ("containers".to_owned(), list.into())));
         spec.extend(before.map(|list| ("initContainers".to_owned(), list.into())));
@@ -55,6 +73,7 @@ fn any_pod() -> impl Strategy<Value = Value> {
         if annotated {
             annotations.insert("byrnie.io/exclude-uids".to_owned(), "7".into());
         }
+        annotations.extend(scraped);
         json!({"metadata": {"annotations": annotations}, "spec": spec})
     })
 }
@@ -74,11 +93,11 @@ proptest! {
 
 #[test]
 fn a_container_that_another_webhook_adds_gets_what_the_others_have() {
-    let mut once = injected(&pod(json!({})), &probing()).unwrap();
+    let mut once = injected(&pod(json!({})), &Settings::default()).unwrap();
     let late = json!({"name": "late", "livenessProbe": {"httpGet": {"path": "/", "port": 81}}});
     once["spec"]["containers"].as_array_mut().unwrap().push(late.clone());
     once["spec"]["initContainers"].as_array_mut().unwrap().insert(0, json!({"name": "early"}));
-    let twice = injected(&once, &probing()).unwrap();
+    let twice = injected(&once, &Settings::default()).unwrap();
 
     let names: Vec<_> =
         twice["spec"]["initContainers"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
@@ -87,7 +106,7 @@ fn a_container_that_another_webhook_adds_gets_what_the_others_have() {
     let mut at_once = pod(json!({}));
     at_once["spec"]["initContainers"] = json!([{"name": "early"}]);
     at_once["spec"]["containers"].as_array_mut().unwrap().push(late);
-    assert_eq!(twice, injected(&at_once, &probing()).unwrap());
+    assert_eq!(twice, injected(&at_once, &Settings::default()).unwrap());
 }
 
 #[test]
@@ -98,10 +117,10 @@ fn a_pod_may_have_the_other_sidecar_by_the_next_time() {
     };
     let [micro, envoy] = ["micro", "envoy"].map(|kind| probed(pod(json!({"byrnie.io/proxy": kind}))));
     for (one, other) in [(&micro, &envoy), (&envoy, &micro)] {
-        let mut changed = injected(one, &probing()).unwrap();
+        let mut changed = injected(one, &Settings::default()).unwrap();
         changed["metadata"]["annotations"]["byrnie.io/proxy"] =
             other["metadata"]["annotations"]["byrnie.io/proxy"].clone();
-        assert_eq!(injected(&changed, &probing()), injected(other, &probing()));
+        assert_eq!(injected(&changed, &Settings::default()), injected(other, &Settings::default()));
     }
 }
 

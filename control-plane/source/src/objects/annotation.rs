@@ -21,7 +21,7 @@ pub const STATUS: &str = "byrnie.io/status";
 pub const PROXY: &str = "byrnie.io/proxy";
 
 /// What a Pod says of the sidecar that is injected; the injector reads and checks these.
-pub const INJECTION: [&str; 12] = [
+pub const INJECTION: [&str; 13] = [
     "byrnie.io/exclude-inbound-ports",
     "byrnie.io/exclude-outbound-ports",
     "byrnie.io/exclude-outbound-cidrs",
@@ -34,6 +34,7 @@ pub const INJECTION: [&str; 12] = [
     "byrnie.io/log-level",
     "byrnie.io/proxy-image",
     "byrnie.io/pre-stop-delay",
+    "byrnie.io/merge-metrics",
 ];
 
 /// What all annotations of the mesh start with.
