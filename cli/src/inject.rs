@@ -53,6 +53,9 @@ pub struct Args {
     /// The image of byrnie-proxy
     #[arg(long, value_name = "IMAGE")]
     proxy_image: Option<String>,
+    /// The image of Envoy, for Pods that ask for one
+    #[arg(long, value_name = "IMAGE")]
+    envoy_image: Option<String>,
     #[arg(short, long, value_enum, default_value_t, requires = "explain")]
     output: Format,
     #[command(flatten)]
@@ -120,6 +123,9 @@ impl<'a> Injection<'a> {
         }
         if let Some(image) = &args.proxy_image {
             settings.proxy_image.clone_from(image);
+        }
+        if let Some(image) = &args.envoy_image {
+            settings.envoy_image.clone_from(image);
         }
         let mut namespaces = BTreeMap::new();
         for document in files.iter().flat_map(|(_, documents)| documents) {

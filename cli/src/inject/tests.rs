@@ -33,11 +33,15 @@ fn what_does_not_change_is_printed_as_it_stands() {
 
 #[test]
 fn a_pod_becomes_what_the_webhook_makes_of_it() {
-    let (printed, ..) = injected_by(&["--proxy-image", "p:1", "--init-image", "i:1"], POD);
-    let settings = Settings { proxy_image: "p:1".into(), init_image: "i:1".into(), ..Settings::default() };
-    let pod = documents::read(POD).unwrap().remove(0).value;
-    assert_eq!(documents::read(&printed).unwrap()[0].value, injected(&pod, &settings).unwrap());
-    assert_eq!(injected_by(&[], &printed).0, printed, "twice is once");
+    let options = ["--proxy-image", "p:1", "--init-image", "i:1", "--envoy-image", "e:1"];
+    let [init_image, proxy_image, envoy_image] = ["i:1", "p:1", "e:1"].map(str::to_owned);
+    let settings = Settings { init_image, proxy_image, envoy_image, ..Settings::default() };
+    for text in [POD, &POD.replace("{name: cart,", "{annotations: {byrnie.io/proxy: envoy}, name: cart,")] {
+        let (printed, ..) = injected_by(&options, text);
+        let pod = documents::read(text).unwrap().remove(0).value;
+        assert_eq!(documents::read(&printed).unwrap()[0].value, injected(&pod, &settings).unwrap());
+        assert_eq!(injected_by(&options, &printed).0, printed, "twice is once");
+    }
 }
 
 #[test]
