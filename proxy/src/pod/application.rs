@@ -13,7 +13,6 @@ use bytes::{Bytes, BytesMut};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode,
     header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE},
-    uri::PathAndQuery,
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -26,7 +25,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
-use super::redirect::{Next, next};
+use super::redirect::{Next, Target, next};
 use crate::conversation::{Conversation, Stream};
 
 /// Requests until what they lead to is given up, as in a kubelet.
@@ -35,17 +34,6 @@ const REQUESTS: usize = 10;
 /// Of one connection each.
 const HOP_BY_HOP: [HeaderName; 7] =
     [CONNECTION, CONTENT_LENGTH, HeaderName::from_static("keep-alive"), TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
-
-/// What is asked for by GET.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Of the Pod.
-    pub address: SocketAddr,
-    /// Whatever the certificate.
-    pub is_tls: bool,
-    /// What of it.
-    pub path: PathAndQuery,
-}
 
 /// An answer that was read as far as it is of use.
 #[derive(Debug)]

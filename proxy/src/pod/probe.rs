@@ -16,7 +16,8 @@ use http_body_util::Full;
 use tokio::time::timeout;
 
 use super::{
-    application::{self, Failure, Target},
+    application::{self, Failure},
+    redirect::Target,
     text,
 };
 use crate::{conversation::Conversation, grpc_health};

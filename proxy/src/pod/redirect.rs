@@ -4,7 +4,16 @@ use std::net::SocketAddr;
 
 use http::uri::{PathAndQuery, Uri};
 
-use super::application::Target;
+/// What is asked for by GET.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Of the Pod.
+    pub address: SocketAddr,
+    /// Whatever the certificate.
+    pub is_tls: bool,
+    /// What of it.
+    pub path: PathAndQuery,
+}
 
 /// Where it leads.
 #[derive(Debug, PartialEq, Eq)]

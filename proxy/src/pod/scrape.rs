@@ -18,8 +18,9 @@ use tracing::{info, warn};
 
 use super::{
     Own, Scrape,
-    application::{self, Failure, Target},
+    application::{self, Failure},
     exposition::{Exposition, Unreadable},
+    redirect::Target,
 };
 
 /// Of the application's metrics: some ten thousand lines.
