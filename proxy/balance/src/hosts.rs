@@ -73,9 +73,19 @@ pub struct Membership {
 }
 
 impl<K> Hosts<K> {
-    /// The list of a new cluster, without hosts. One whose checks come or go begins anew.
+    /// The list of a new cluster, without hosts.
     pub fn new(first_check: FirstCheck) -> Self {
         Self::with(Arc::new(Cluster::new(first_check)), Vec::new(), Vec::new())
+    }
+
+    /// The same of a cluster whose checks come or go: what is known of its hosts is forgotten. That it had traffic is
+    /// not, since connections stay, and so might none be opened that told of it again.
+    pub fn anew(&self, first_check: FirstCheck) -> Self {
+        let anew = Self::new(first_check);
+        if self.is_used() {
+            anew.slots.cluster.note_use();
+        }
+        anew
     }
 
     fn with(cluster: Arc<Cluster>, keys: Vec<K>, list: Vec<Slot>) -> Self {
@@ -222,6 +232,16 @@ mod tests {
         assert_eq!((stays.active_requests(), after.weight(HostIndex(0))), (1, 7));
         assert_eq!(stays.flags().to_string(), "/failed_outlier_check/eds_status_draining");
         assert_eq!(after.membership(), Membership { total: 2, healthy: 1, degraded: 0, apart: 1 });
+    }
+
+    #[test]
+    fn a_cluster_that_gets_checks_is_still_one_that_had_traffic() {
+        let before = Hosts::new(FirstCheck::NotNeeded).update(["a"].map(member));
+        assert!(!before.anew(FirstCheck::Awaited).is_used());
+        before.host(HostIndex(0)).open_connection();
+        let after = before.anew(FirstCheck::Awaited).update(["a"].map(member));
+        assert!(after.is_used() && after.host(HostIndex(0)).cluster_is_used());
+        assert_eq!(after.membership().healthy, 0);
     }
 
     #[test]

@@ -50,7 +50,10 @@ fn upstream(
     cluster: &Arc<Cluster>,
     endpoints: Option<Arc<Endpoints>>,
 ) -> Arc<Upstream> {
-    let Some(before) = before else { return Arc::new(first(cluster, endpoints)) };
+    let Some(before) = before else {
+        let (hosts, breakers) = (Hosts::new(cluster.first_check), Breakers::new(cluster.limits));
+        return Arc::new(with(&hosts, breakers.into(), cluster, endpoints));
+    };
     let same_cluster = is_same(&before.cluster, cluster);
     let same_endpoints = match &endpoints {
         Some(endpoints) => is_same(&before.endpoints, endpoints),
@@ -64,26 +67,25 @@ fn is_same<T: PartialEq>(one: &Arc<T>, other: &Arc<T>) -> bool {
     Arc::ptr_eq(one, other) || one == other
 }
 
-fn first(cluster: &Arc<Cluster>, endpoints: Option<Arc<Endpoints>>) -> Upstream {
-    let endpoints = endpoints.unwrap_or_default();
-    Upstream {
-        cluster: Arc::clone(cluster),
-        hosts: Hosts::new(cluster.first_check).update(members(&endpoints)),
-        endpoints,
-        breakers: Arc::new(Breakers::new(cluster.limits)),
-    }
-}
-
 fn next(before: &Upstream, cluster: &Arc<Cluster>, endpoints: Option<Arc<Endpoints>>) -> Upstream {
     let fresh = || Breakers::new(cluster.limits).into();
     let same_limits = before.cluster.limits == cluster.limits;
     let breakers = if same_limits { Arc::clone(&before.breakers) } else { fresh() };
-    if before.cluster.first_check != cluster.first_check {
-        // Hosts that nobody checked yet, or that nobody checks any more, begin anew.
-        return Upstream { breakers, ..first(cluster, endpoints) };
+    // Hosts that nobody checked yet, or that nobody checks any more, begin anew.
+    match before.cluster.first_check == cluster.first_check {
+        true => with(&before.hosts, breakers, cluster, endpoints),
+        false => with(&before.hosts.anew(cluster.first_check), breakers, cluster, endpoints),
     }
+}
+
+fn with(
+    hosts: &Hosts<ByAddress>,
+    breakers: Arc<Breakers>,
+    cluster: &Arc<Cluster>,
+    endpoints: Option<Arc<Endpoints>>,
+) -> Upstream {
     let endpoints = endpoints.unwrap_or_default();
-    Upstream { cluster: Arc::clone(cluster), hosts: before.hosts.update(members(&endpoints)), endpoints, breakers }
+    Upstream { cluster: Arc::clone(cluster), hosts: hosts.update(members(&endpoints)), endpoints, breakers }
 }
 
 fn members(endpoints: &Endpoints) -> impl Iterator<Item = Member<ByAddress>> {
