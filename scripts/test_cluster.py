@@ -82,8 +82,9 @@ class Places(unittest.TestCase):
         self.assertEqual(installation.remove(), "")
         removed = [line.removeprefix("delete ") for line in ground.asked if line.startswith("delete")]
         self.assertEqual([line.split(" --")[0] for line in removed], [
-            "namespace trial byrnie-system",
-            "clusterrole,clusterrolebinding byrnie-control-plane",
+            "mutatingwebhookconfiguration byrnie-injector",
+            "namespace trial trial-shop byrnie-system",
+            "clusterrole,clusterrolebinding byrnie-control-plane byrnie-injector",
             "crd trafficpolicies.mesh.byrnie.io peerpolicies.mesh.byrnie.io meshconfigs.mesh.byrnie.io",
         ])
         other = Told(get_crd=there.replace("httproutes", "gateways"))
@@ -150,7 +151,7 @@ class Loads(unittest.TestCase):
     def test_a_load_tells_how_it_stands_and_ends_with_its_input(self):
         ground = Told()
         ground.command = lambda *_, interactive: [sys.executable, "-c", LOAD]
-        running = load.Load(ground, "web", 100)
+        running = load.Load(ground, load.Asking("trial", "web", "cart:80"), 100)
         self.addCleanup(running.kill)
         while running.lines.qsize() < 2:
             pass
@@ -161,7 +162,7 @@ class Loads(unittest.TestCase):
     def test_a_load_that_ends_early_says_why(self):
         ground = Told()
         ground.command = lambda *_, interactive: [sys.executable, "-c", "raise SystemExit('no such pod')"]
-        running = load.Load(ground, "web", 100)
+        running = load.Load(ground, load.Asking("trial", "web", "cart:80"), 100)
         self.addCleanup(running.kill)
         running.process.wait()
         running.readers[1].join()

@@ -32,10 +32,16 @@ gateway_api, tools = script("gateway-api"), kubernetes.tools
 # The program, the package that has it, the user, and the profile of a release.
 PROGRAMS = {
     "byrnie-control-plane": ("byrnie-control-plane", 65532, "release"),
+    "byrnie-injector": ("byrnie-injector", 65532, "release"),
     "byrnie-proxy": ("byrnie-proxy", 1337, "proxy"),
+    "byrnie-init": ("byrnie-init", 0, "proxy"),
     "cluster-app": ("byrnie-tests", 65532, "release"),
     "byrnie": ("byrnie", 65532, "release"),
 }
+
+
+# Beside the control plane's.
+POD_IMAGES = ("byrnie-injector", "byrnie-init", "byrnie-proxy", "cluster-app", "envoy")
 
 
 class Failure(Exception):
@@ -88,6 +94,12 @@ class Ground:
         way = ["--server-side", "--force-conflicts"] if server_side else []
         return self.kubectl("apply", *way, "-f", "-", given=given)
 
+    def refused(self, object_):
+        """Why the API server does not take an object; nothing where it does."""
+        command = self.command("apply", "-f", "-")
+        done = subprocess.run(command, input=json.dumps(object_), capture_output=True, text=True, check=False, timeout=60)
+        return done.stderr if done.returncode else ""
+
     def get(self, *arguments, check=True):
         """An object or a list; None where it is not there and need not be."""
         said = self.kubectl("get", *arguments, "-o", "json", check=check)
@@ -125,16 +137,16 @@ class Ground:
     def bring(self):
         """Makes the images and brings them to the nodes; the control plane's under a second tag too."""
         wanted = [("byrnie-control-plane", self.tag), ("byrnie-control-plane", self.next)]
-        wanted += [(name, self.tag) for name in ("byrnie-proxy", "cluster-app", "envoy")]
+        wanted += [(name, self.tag) for name in POD_IMAGES]
         with tempfile.TemporaryDirectory(prefix="byrnie-trial-") as folder, ThreadPoolExecutor(2) as pool:
             made = pool.map(lambda one: self.archive(Path(folder), *one), wanted)
             for file in made:
                 run([*shlex.split(self.options.load), str(file)], None, True)
 
     def archive(self, folder, name, tag):
-        user = PROGRAMS[name][1] if name in PROGRAMS else 1337
         program, file = self.programs[name], folder / f"{name}-{tag}.tar"
-        image, needed = images.Image(name, user), images.libraries(program)
+        image = images.IMAGES.get(name) or images.Image(name, PROGRAMS[name][1] if name in PROGRAMS else 1337)
+        needed = {**images.libraries(program), **(images.iptables() if image.has_iptables else {})}
         file.write_bytes(images.archive(image, self.image(name, tag), program.read_bytes(), needed))
         return file
 

@@ -6,6 +6,8 @@ from trial.ground import ROOT, Failure, gateway_api
 from trial.objects import CONTROL_PLANE, SYSTEM
 
 DEPLOYMENT = f"deployment/{CONTROL_PLANE}"
+WEBHOOK = "byrnie-injector"
+INJECTOR = f"deployment/{WEBHOOK}"
 LABEL = f"app.kubernetes.io/name={CONTROL_PLANE}"
 DEFINITIONS = [f"{kind}.mesh.byrnie.io" for kind in ("trafficpolicies", "peerpolicies", "meshconfigs")]
 GATEWAY_API = ".gateway.networking.k8s.io"
@@ -52,7 +54,7 @@ class Installation:
         """Installs the control plane, or another image of it."""
         repository = self.ground.image(CONTROL_PLANE).rsplit(":", 1)[0]
         tag = self.ground.next if self.is_there else self.ground.tag
-        values = ["--set", f"image.repository={repository},image.tag={tag}"]
+        values = ["--set", ",".join([f"image.repository={repository}", f"image.tag={tag}", *self.of_injector()])]
         if self.ground.helm_program:
             release = ("upgrade", "--install", "--create-namespace")
             self.ground.helm(*release, "byrnie-crds", f"{ROOT}/charts/byrnie-crds")
@@ -64,7 +66,15 @@ class Installation:
         return self.ground.helm_program.name if self.ground.helm_program else "byrnie install | kubectl apply"
 
     def rolled_out(self):
-        self.ground.kubectl("rollout", "status", DEPLOYMENT, "-n", SYSTEM, "--timeout=120s")
+        for deployment in (DEPLOYMENT, INJECTOR):
+            self.ground.kubectl("rollout", "status", deployment, "-n", SYSTEM, "--timeout=120s")
+
+    def of_injector(self):
+        """The values for the injector's image, and for those that it gives to Pods."""
+        names = {"image": "byrnie-injector", "initImage": "byrnie-init", "proxyImage": "byrnie-proxy", "envoyImage": "envoy"}
+        for field, name in names.items():
+            repository, tag = self.ground.image(name).rsplit(":", 1)
+            yield from (f"injector.{field}.repository={repository}", f"injector.{field}.tag={tag}")
 
     def check(self):
         """`byrnie check` finds nothing wrong; its last line is a summary."""
@@ -93,8 +103,10 @@ class Installation:
         """Everything that the run has made; tells what could not be removed."""
         left = []
         for what in (
-            ("namespace", self.ground.space, SYSTEM),
-            ("clusterrole,clusterrolebinding", CONTROL_PLANE),
+            # First what would keep others from making Pods.
+            ("mutatingwebhookconfiguration", WEBHOOK),
+            ("namespace", self.ground.space, f"{self.ground.space}-shop", SYSTEM),
+            ("clusterrole,clusterrolebinding", CONTROL_PLANE, WEBHOOK),
             ("crd", *DEFINITIONS),
             *([("-f", str(self.folder))] if self.brought_routes else []),
         ):

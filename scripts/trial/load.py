@@ -1,21 +1,21 @@
 """Requests of an application in a Pod, and what became of them."""
 
 import collections
+import dataclasses
 import json
 import queue
 import subprocess
 import threading
-
-from trial import objects
+from concurrent.futures import ThreadPoolExecutor
 
 
 class Load:
     """`cluster-app load` in a Pod, which tells each second how it stands; until `stop`."""
 
-    def __init__(self, ground, pod, rate):
-        command = ground.command(*asking(ground, pod, objects.UPSTREAM, rate), interactive=True)
+    def __init__(self, ground, asking, rate):
+        command = ground.command(*asking.command(rate), interactive=True)
         pipe = subprocess.PIPE
-        self.pod = pod
+        self.name = asking.name
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         self.lines = queue.Queue()
         self.said = collections.deque(maxlen=5)
@@ -34,7 +34,7 @@ class Load:
             latest = json.loads(self.lines.get(timeout=wait))
         except queue.Empty:
             told = " ".join(self.said) or "nothing"
-            raise TimeoutError(f"the load of {self.pod} has told nothing for {wait} s; it said: {told}") from None
+            raise TimeoutError(f"the load of {self.name} has told nothing for {wait} s; it said: {told}") from None
         return {**latest, "slowest_ms": max(slowest, latest["slowest_ms"])}
 
     def stop(self):
@@ -58,16 +58,50 @@ class Load:
             stream.close()
 
 
-def asking(ground, pod, to, rate):
-    arguments = ["load", "--to", to, "--host", f"cart.{ground.space}", "--rate", str(rate)]
-    return ["exec", pod, "-n", ground.space, "-c", "app", "--", "/usr/local/bin/cluster-app", *arguments]
+@dataclasses.dataclass(frozen=True)
+class Asking:
+    """Who asks whom: a Pod, and `HOST:PORT`; `host` is what the requests say, where that is another."""
+
+    space: str
+    pod: str
+    to: str
+    host: str = ""
+    path: str = "/"
+
+    @property
+    def name(self):
+        return f"{self.pod} of {self.to}" if not self.host else self.pod
+
+    def command(self, rate):
+        """For kubectl."""
+        host = ["--host", self.host] if self.host else []
+        arguments = ["load", "--to", self.to, "--path", self.path, "--rate", str(rate), *host]
+        return ["exec", self.pod, "-n", self.space, "-c", "app", "--", "/usr/local/bin/cluster-app", *arguments]
 
 
-def ask(ground, pod, rate=50, seconds=1, to=objects.UPSTREAM):
+def ask(ground, asking, rate=50, seconds=1):
     """What became of requests at a constant rate for a while."""
-    done = ground.kubectl(*asking(ground, pod, to, rate), "--seconds", str(seconds), check=False)
+    done = ground.kubectl(*asking.command(rate), "--seconds", str(seconds), check=False)
     lines = done.splitlines()
     return json.loads(lines[-1]) if lines else {"asked": 0, "failed": 0, "by": {}, "failures": {}}
+
+
+def ask_all(ground, askings, **how):
+    """What became of the requests of each, who ask at once."""
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(askings, pool.map(lambda one: ask(ground, one, **how), askings)))
+
+
+def meanwhile(loads, before, befall):
+    """What befell, and the requests meanwhile."""
+    said = befall()
+    texts = [said] if said else []
+    for load in loads:
+        now = load.standing(10)
+        asked, lost = (now[what] - before[load.name][what] for what in ("asked", "failed"))
+        texts.append(f"{load.name} {lost} of {asked} failed, slowest {now['slowest_ms']} ms")
+        before[load.name] = now
+    return "; ".join(texts)
 
 
 def read(stream, keep):

@@ -1,11 +1,10 @@
 """The mesh of Pods, and what must hold in it. What a step returns is told."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 from trial import objects
 from trial.ground import Failure
-from trial.load import ask
+from trial.load import Asking, ask, ask_all
 from trial.objects import CALLERS, OUTSIDE, SERVERS
 
 # A server with a sidecar.
@@ -52,9 +51,13 @@ class Mesh:
 
     def asked(self, **how):
         """Every caller asks at once: what became of it, by caller."""
-        with ThreadPoolExecutor() as pool:
-            answers = pool.map(lambda caller: ask(self.ground, caller, **how), CALLERS)
-            return dict(zip(CALLERS, answers))
+        return {one.pod: answer for one, answer in ask_all(self.ground, self.askings(), **how).items()}
+
+    def askings(self):
+        return [self.asking(caller, objects.UPSTREAM) for caller in CALLERS]
+
+    def asking(self, caller, to):
+        return Asking(self.space, caller, to, f"cart.{self.space}")
 
     def calls(self):
         """Every caller reaches every server, and those with a sidecar know who calls."""
@@ -79,7 +82,7 @@ class Mesh:
         target = f"[{target}]" if ":" in target else target
 
         def outside():
-            return ask(self.ground, OUTSIDE, to=f"{target}:{objects.INBOUND}")
+            return ask(self.ground, self.asking(OUTSIDE, f"{target}:{objects.INBOUND}"))
 
         before = outside()
         if before["by"] != {FIRST: before["asked"]}:
@@ -154,11 +157,12 @@ class Mesh:
         return f"{len(self.sidecars())} proxies in sync; {len(rows)} pairs in stat"
 
     def connected(self):
-        """All sidecars are connected, and have all that they need."""
+        """All sidecars of the namespace are connected, and have all that they need."""
         wanted = sorted(f"{self.space}/{name}" for name in self.sidecars())
 
         def synced():
-            clients = json.loads(self.ground.byrnie("proxy-status", "-o", "json"))
+            every = json.loads(self.ground.byrnie("proxy-status", "-o", "json"))
+            clients = [one for one in every if one["node"].startswith(f"{self.space}/")]
             stale = [one["node"] for one in clients if {one[kind] for kind in KINDS} - {"synced", None}]
             nodes = sorted(one["node"] for one in clients)
             return f"connected: {nodes}, not in sync: {stale}", nodes == wanted and not stale

@@ -26,7 +26,7 @@ CONFINED = {
 }
 
 # Without a request it would be the last to be served where a node is busy.
-MODEST = {"requests": {"cpu": "50m", "memory": "32Mi"}}
+MODEST = {"requests": {"cpu": "10m", "memory": "32Mi"}}
 
 
 def applied(*objects):

@@ -86,6 +86,15 @@ impl App {
         Self::on(listener, Version::Http1, move |asked| std::future::ready(answer(&asked)))
     }
 
+    /// An HTTP/1 application on a given address whose answers may take their time.
+    pub async fn slow_at<F>(address: SocketAddr, answer: impl Fn(Asked) -> F + Send + Sync + 'static) -> Result<Self>
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("{address}"))?;
+        Self::on(listener, Version::Http1, answer)
+    }
+
     /// An HTTP/2 application on a given address.
     pub async fn http2_at(
         address: SocketAddr,

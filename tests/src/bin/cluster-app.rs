@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! cluster-app serve --listen 127.0.0.1:8081 --name cart-1
-//! cluster-app load --to 127.0.0.1:9080 --host cart.shop --rate 100 --seconds 60
+//! cluster-app load --to cart.shop:80 --rate 100 --seconds 60
 //! ```
 //!
-//! An answer is the application's name, and after a blank the identity of who called, where a sidecar tells it. `load`
-//! prints a line of JSON a second and one at its end: what was asked so far, what failed and why, who answered, and how
-//! long the slowest answer took of those since the last line. It ends with its standard input, where no time is given.
+//! An answer is the application's name, and after a blank the identity of who called, where a sidecar tells it. Who asks
+//! for `/break` has it fail from then on, but for `/ready`; `/slow` takes three seconds. SIGTERM ends it at once, as it
+//! does many an application. `load` prints a line of JSON a second and one at its end: what was asked so far, what failed
+//! and why, who answered, and how long the slowest answer took of those since the last line. It ends with its standard
+//! input, where no time is given.
 
 use std::{
     collections::BTreeMap,
@@ -15,18 +17,23 @@ use std::{
     net::SocketAddr,
     pin::pin,
     process::ExitCode,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use byrnie_tests::{
-    app::{App, Asked, reply},
+    app::{App, Asked, Reply, reply},
     http::Connection,
 };
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 use tokio::{
+    net::lookup_host,
+    signal::unix::{SignalKind, signal},
     sync::oneshot,
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
@@ -49,10 +56,14 @@ enum Role {
     },
     /// Asks at a constant rate, whatever the answers take
     Load {
+        /// HOST:PORT, looked up once
         #[arg(long)]
-        to: SocketAddr,
+        to: String,
+        /// What the requests say whom they are for [default: the host of --to]
         #[arg(long)]
-        host: String,
+        host: Option<String>,
+        #[arg(long, default_value = "/")]
+        path: String,
         #[arg(long, default_value_t = 100)]
         rate: u32,
         /// For so long; without it until standard input is closed
@@ -64,8 +75,18 @@ enum Role {
 /// For one request, with its connection.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// What `/slow` takes.
+const SLOW: Duration = Duration::from_secs(3);
+
 /// Between the lines that tell how it goes.
 const LINE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct Target {
+    address: SocketAddr,
+    host: String,
+    path: String,
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -89,18 +110,43 @@ async fn main() -> ExitCode {
 async fn run(role: Role) -> Result<()> {
     match role {
         Role::Serve { listen, name } => {
-            let _app = App::at(listen, move |asked| reply(200, answer(&name, asked))).await?;
-            std::future::pending().await
+            let mut end = signal(SignalKind::terminate())?;
+            let app = Arc::new(Application { name, broken: AtomicBool::new(false) });
+            let _app = App::slow_at(listen, move |asked| Arc::clone(&app).serve(asked)).await?;
+            end.recv().await;
+            Ok(())
         }
-        Role::Load { to, host, rate, seconds } => load(to, host.into(), rate, over(seconds)).await,
+        Role::Load { to, host, path, rate, seconds } => {
+            let host = host.unwrap_or_else(|| to.rsplit_once(':').map_or(&*to, |(host, _)| host).to_owned());
+            let address = lookup_host(&to).await?.next().with_context(|| format!("{to} has no address"))?;
+            load(Target { address, host, path }, rate, over(seconds)).await
+        }
     }
 }
 
-/// `cart-1 spiffe://cluster.local/ns/shop/sa/web`: the sidecar here tells in x-forwarded-client-cert who called.
-fn answer(name: &str, asked: &Asked) -> String {
-    let caller = asked.header("x-forwarded-client-cert").unwrap_or_default();
-    let uri = caller.split([';', ',']).find_map(|part| part.strip_prefix("URI="));
-    uri.map_or_else(|| name.to_owned(), |uri| format!("{name} {uri}"))
+struct Application {
+    name: String,
+    broken: AtomicBool,
+}
+
+impl Application {
+    async fn serve(self: Arc<Self>, asked: Asked) -> Reply {
+        match &*asked.uri {
+            "/break" => self.broken.store(true, Ordering::Relaxed),
+            "/slow" => sleep(SLOW).await,
+            _ => {}
+        }
+        // Its kubelet finds nothing wrong: that is for the mesh to see.
+        let fails = self.broken.load(Ordering::Relaxed) && asked.uri != "/ready";
+        reply(if fails { 503 } else { 200 }, self.answer(&asked))
+    }
+
+    /// `cart-1 spiffe://cluster.local/ns/shop/sa/web`: the sidecar here tells in x-forwarded-client-cert who called.
+    fn answer(&self, asked: &Asked) -> String {
+        let caller = asked.header("x-forwarded-client-cert").unwrap_or_default();
+        let uri = caller.split([';', ',']).find_map(|part| part.strip_prefix("URI="));
+        uri.map_or_else(|| self.name.clone(), |uri| format!("{} {uri}", self.name))
+    }
 }
 
 /// When the load ends.
@@ -117,9 +163,9 @@ async fn over(seconds: Option<u64>) {
 }
 
 /// Each request has a connection of its own, so that none hides a failure to connect.
-async fn load(to: SocketAddr, host: Arc<str>, rate: u32, over: impl Future<Output = ()>) -> Result<()> {
+async fn load(target: Target, rate: u32, over: impl Future<Output = ()>) -> Result<()> {
     ensure!(rate > 0, "--rate 0: at least 1 is accepted");
-    let counts = Arc::<Mutex<Counts>>::default();
+    let (counts, target) = (Arc::<Mutex<Counts>>::default(), Arc::new(target));
     let begin = Instant::now();
     let mut ticks = interval_at(begin, Duration::from_secs(1) / rate);
     let mut lines = interval_at(begin + LINE, LINE);
@@ -131,10 +177,10 @@ async fn load(to: SocketAddr, host: Arc<str>, rate: u32, over: impl Future<Outpu
             () = &mut over => break,
             _ = lines.tick() => println!("{}", locked(&counts).line()),
             _ = ticks.tick() => {
-                let (counts, host) = (Arc::clone(&counts), Arc::clone(&host));
+                let (counts, target) = (Arc::clone(&counts), Arc::clone(&target));
                 requests.spawn(async move {
                     let begin = Instant::now();
-                    let answer = timeout(LIMIT, ask(to, &host)).await.context("no answer in time").flatten();
+                    let answer = timeout(LIMIT, ask(&target)).await.context("no answer in time").flatten();
                     locked(&counts).count(answer, begin.elapsed());
                 });
                 while requests.try_join_next().is_some() {}
@@ -149,8 +195,8 @@ async fn load(to: SocketAddr, host: Arc<str>, rate: u32, over: impl Future<Outpu
     Ok(())
 }
 
-async fn ask(to: SocketAddr, host: &str) -> Result<String> {
-    let answer = Connection::open(to).await?.get(host, "/").await?;
+async fn ask(Target { address, host, path }: &Target) -> Result<String> {
+    let answer = Connection::open(*address).await?.get(host, path).await?;
     ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
     Ok(answer.body)
 }
