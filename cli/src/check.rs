@@ -3,6 +3,7 @@
 
 mod before;
 mod certificates;
+mod deployment;
 mod injector;
 mod installed;
 mod keys;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{
     Asked,
     certificates::{self, Certificate},
-    installed::deployment,
+    deployment::deployment,
     missed,
     report::{Check, Report},
 };
