@@ -195,13 +195,14 @@ fn mounts() -> Value {
     ])
 }
 
-/// What the sidecar proves itself by, what it proves the control plane by, and what outlives its restart.
+/// What the sidecar proves itself by, what it proves the control plane by, and what outlives its restart: that has the key,
+/// which is not for the disk of a node.
 pub fn volumes() -> [Value; 3] {
     let token = json!({"audience": "byrnie.io/ca", "expirationSeconds": 3600, "path": "token"});
     [
         json!({"name": TOKEN, "projected": {"defaultMode": READABLE, "sources": [{"serviceAccountToken": token}]}}),
         json!({"name": TRUST, "configMap": {"defaultMode": READABLE, "name": "byrnie-trust"}}),
-        json!({"name": STATE, "emptyDir": {}}),
+        json!({"name": STATE, "emptyDir": {"medium": "Memory"}}),
     ]
 }
 
