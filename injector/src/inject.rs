@@ -12,6 +12,7 @@ use crate::{
     refusal::Refusal,
     scrape,
     settings::{ProxyKind, Settings},
+    taken,
     template::{self, AGENT, Application, INIT, PROXY},
 };
 
@@ -28,6 +29,7 @@ pub fn injected(pod: &Value, settings: &Settings) -> Result<Value, Refusal> {
     let mut volumes = pod::take_list(spec, "volumes", "spec.volumes")?;
 
     let own = Own::take(&mut containers, &mut before, is_ours)?;
+    taken::check(spec.get("securityContext"), &containers, &before)?;
     let mut originals = Originals::of(own.told());
     if settings.rewrite_probes {
         containers.iter_mut().chain(&mut before).for_each(|container| originals.rewrite(container));

@@ -36,6 +36,7 @@ mod scrape;
 mod server;
 mod settings;
 mod steward;
+mod taken;
 mod template;
 mod trial;
 mod webhook;

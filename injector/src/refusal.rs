@@ -56,6 +56,26 @@ pub enum Refusal {
         /// The container or volume.
         field: String,
     },
+    /// A user of the application whose traffic would go past the mesh.
+    #[error(
+        "{field}: found {id}, by which the sidecar's own traffic is told from that of the application; any other is accepted"
+    )]
+    User {
+        /// The field of the Pod or container.
+        field: String,
+        /// User or group.
+        id: u32,
+    },
+    /// A port that the sidecar listens at.
+    #[error(
+        "{field}: the sidecar listens at {number}; any other port than 15000, 15001, 15006, 15020 and 15021 is accepted"
+    )]
+    Port {
+        /// The field of the container.
+        field: String,
+        /// The port.
+        number: u64,
+    },
     /// There is one sidecar.
     #[error("the Pod has two containers byrnie-proxy; one is accepted")]
     Twice,

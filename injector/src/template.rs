@@ -42,7 +42,7 @@ const READY: &str = "/healthz/ready";
 const AGENT_READY: &str = "/healthz/agent";
 
 /// User and group of the sidecar; its traffic is not redirected.
-const PROXY_ID: u32 = 1337;
+pub const PROXY_ID: u32 = 1337;
 
 /// The mode of files of a volume, 0644, as JSON has it.
 const READABLE: u32 = 0o644;

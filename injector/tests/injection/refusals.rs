@@ -48,6 +48,39 @@ fn an_envoy_logs_by_level_alone() {
 }
 
 #[test]
+fn an_application_cannot_be_the_sidecar_to_the_redirection() {
+    let user = "by which the sidecar's own traffic is told from that of the application; any other is accepted";
+    for (pointer, value, wanted) in [
+        ("/spec/securityContext", json!({"runAsUser": 1337}), "spec.securityContext.runAsUser"),
+        ("/spec/securityContext", json!({"runAsGroup": 1337}), "spec.securityContext.runAsGroup"),
+        (
+            "/spec/containers/0/securityContext",
+            json!({"runAsUser": 1337}),
+            "spec.containers[app].securityContext.runAsUser",
+        ),
+    ] {
+        let mut pod = pod(json!({}));
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        pod.pointer_mut(parent).unwrap()[field] = value;
+        assert_eq!(told(&pod), format!("{wanted}: found 1337, {user}"));
+    }
+    let mut early = pod(json!({}));
+    early["spec"]["initContainers"] = json!([{"name": "early", "securityContext": {"runAsUser": 1337}}]);
+    assert!(told(&early).starts_with("spec.initContainers[early].securityContext.runAsUser: found 1337, "));
+}
+
+#[test]
+fn an_application_listens_elsewhere_than_the_sidecar() {
+    let mut pod = pod(json!({}));
+    pod["spec"]["containers"][0]["ports"] = json!([{"containerPort": 8080}, {"containerPort": 15020}]);
+    assert_eq!(
+        told(&pod),
+        "spec.containers[app].ports[15020]: the sidecar listens at 15020; any other port than 15000, 15001, 15006, 15020 and \
+         15021 is accepted"
+    );
+}
+
+#[test]
 fn a_slip_in_the_name_of_an_annotation_is_refused() {
     let told = told(&pod(json!({"byrnie.io/exclude-inbound-port": "80"})));
     assert!(
