@@ -20,7 +20,7 @@ with mock.patch("sys.dont_write_bytecode", True):
     from trial.installation import Installation
     from trial.mesh import Mesh
 
-IMAGES = {name: f"x/{name}:1" for name in ("cluster-app", "byrnie-proxy", "envoy")}
+IMAGES = {name: f"x/{name}:1" for name in ("byrnie-example", "byrnie-proxy", "envoy")}
 
 
 class Told:
@@ -46,7 +46,7 @@ class Objects(unittest.TestCase):
     def test_a_pod_has_the_sidecar_that_its_name_asks_for(self):
         pods = {name: objects.pod("trial", name, IMAGES) for name in (*objects.SERVERS, *objects.CALLERS, "outside")}
         images = {name: [one["image"] for one in pod["spec"]["containers"]] for name, pod in pods.items()}
-        app, micro, envoy = "x/cluster-app:1", "x/byrnie-proxy:1", "x/envoy:1"
+        app, micro, envoy = "x/byrnie-example:1", "x/byrnie-proxy:1", "x/envoy:1"
         self.assertEqual(images["cart-1"], [app, micro])
         self.assertEqual(images["web-envoy"], [app, envoy])
         self.assertEqual((images["cart-3"], images["outside"]), ([app], [app]))
@@ -83,7 +83,7 @@ class Places(unittest.TestCase):
         removed = [line.removeprefix("delete ") for line in ground.asked if line.startswith("delete")]
         self.assertEqual([line.split(" --")[0] for line in removed], [
             "mutatingwebhookconfiguration byrnie-injector",
-            "namespace trial trial-shop byrnie-system",
+            "namespace trial trial-shop trial-story byrnie-system",
             "clusterrole,clusterrolebinding byrnie-control-plane byrnie-injector",
             "crd trafficpolicies.mesh.byrnie.io peerpolicies.mesh.byrnie.io meshconfigs.mesh.byrnie.io",
         ])

@@ -142,6 +142,7 @@ class Archives(Case):
         arguments = (self.folder / "arguments").read_text()
         self.assertIn("--profile proxy --package byrnie-proxy --bin byrnie-proxy ", arguments)
         self.assertIn("--profile release --package byrnie --bin byrnie ", arguments)
+        self.assertIn("--profile release --package byrnie-tests --bin cluster-app ", arguments)
         files = self.archive("byrnie-proxy")
         (docker,) = json.loads(files["manifest.json"][1])
         self.assertEqual(docker["RepoTags"], [f"localhost:5000/x/byrnie-proxy:{images.version()}"])

@@ -29,19 +29,8 @@ def script(name):
 
 images, kubernetes, helm = script("images"), script("kubernetes"), script("helm")
 gateway_api, tools = script("gateway-api"), kubernetes.tools
-# The program, the package that has it, the user, and the profile of a release.
-PROGRAMS = {
-    "byrnie-control-plane": ("byrnie-control-plane", 65532, "release"),
-    "byrnie-injector": ("byrnie-injector", 65532, "release"),
-    "byrnie-proxy": ("byrnie-proxy", 1337, "proxy"),
-    "byrnie-init": ("byrnie-init", 0, "proxy"),
-    "cluster-app": ("byrnie-tests", 65532, "release"),
-    "byrnie": ("byrnie", 65532, "release"),
-}
-
-
 # Beside the control plane's.
-POD_IMAGES = ("byrnie-injector", "byrnie-init", "byrnie-proxy", "cluster-app", "envoy")
+POD_IMAGES = ("byrnie-injector", "byrnie-init", "byrnie-proxy", "byrnie-example", "envoy")
 
 
 class Failure(Exception):
@@ -123,14 +112,15 @@ class Ground:
 
     def build(self):
         """The programs: those of a folder, or what cargo builds."""
-        for name, (package, _, profile) in PROGRAMS.items():
+        for name in images.OWN:
+            image = images.IMAGES[name]
             if self.options.programs:
-                program = self.options.programs / name
+                program = self.options.programs / image.program
                 if not program.exists():
-                    raise Failure(f"--programs {self.options.programs}: there is no {name}")
+                    raise Failure(f"--programs {self.options.programs}: there is no {image.program}")
             else:
-                chosen = profile if self.options.profile == "release" else self.options.profile
-                program = images.build(name, chosen, package)
+                chosen = image.profile if self.options.profile == "release" else self.options.profile
+                program = images.build(image, chosen)
             self.programs[name] = program
         self.programs["envoy"] = ensured(tools.TOOLS["envoy"])
 
@@ -145,7 +135,7 @@ class Ground:
 
     def archive(self, folder, name, tag):
         program, file = self.programs[name], folder / f"{name}-{tag}.tar"
-        image = images.IMAGES.get(name) or images.Image(name, PROGRAMS[name][1] if name in PROGRAMS else 1337)
+        image = images.IMAGES[name]
         needed = {**images.libraries(program), **(images.iptables() if image.has_iptables else {})}
         file.write_bytes(images.archive(image, self.image(name, tag), program.read_bytes(), needed))
         return file

@@ -1,12 +1,11 @@
 """What an injected Pod must do, and what must hold while Pods come and go. What a step returns is told."""
 
-import json
 import time
 
 from trial import shop
 from trial.ground import Failure
 from trial.installation import DEPLOYMENT, INJECTOR
-from trial.load import Asking, Load, ask, ask_all, meanwhile
+from trial.load import Asking, Load, ask_all, meanwhile
 from trial.objects import SYSTEM
 from trial.shop import CALLERS, KINDS, OUTSIDE, SERVERS
 
@@ -19,7 +18,7 @@ class Injection:
     def __init__(self, ground):
         self.ground = ground
         self.space = f"{ground.space}-shop"
-        self.app = ground.image("cluster-app")
+        self.app = ground.image("byrnie-example")
 
     # ---- Pods
 
@@ -213,43 +212,3 @@ class Injection:
         status = self.ground.get("pod", name, "-n", self.space)["status"]
         every = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
         return {one["name"] for one in every if one.get("started") or "terminated" in one.get("state", {})}
-
-    # ---- the story of the README
-
-    def story(self):
-        """A tenth of the traffic to another version; a broken server is taken out by its health checks."""
-        self.ground.apply(shop.split(self.space, 90, 10))
-        live = self.wait("httproute/shop")
-        shares = []
-        for caller in CALLERS:
-            found = ask(self.ground, self.asking(caller, "shop:80"), rate=200, seconds=5)
-            second = sum(count for who, count in found["by"].items() if who.startswith("till-"))
-            if found["failed"] or abs(second / found["asked"] - 0.1) > 5 * (0.09 / found["asked"]) ** 0.5:
-                raise Failure(f"{caller} sends {second} of {found['asked']} requests to till, not a tenth: {found}")
-            shares.append(f"{100 * second / found['asked']:.1f} %")
-        self.ground.apply(*(shop.checks(self.space, name) for name in SERVERS))
-        for name in SERVERS:
-            self.wait(f"trafficpolicy/{name}")
-        broken = [self.pods(f"app={name}")[0] for name in SERVERS]
-        for pod in broken:
-            ask(self.ground, self.asking("web-micro", f"{address(pod)}:{shop.PORT}", "/break"), rate=1)
-        self.ground.until("the broken servers are out", lambda: self.without(broken))
-        rows = json.loads(self.ground.byrnie("stat", "-n", self.space, "-o", "json"))
-        self.ground.kubectl("delete", "pod", "-n", self.space, *(pod["metadata"]["name"] for pod in broken))
-        self.rolled_out()
-        self.calls()
-        return f"{live}; to till of 10 %: {', '.join(shares)}; broken servers are out; {len(rows)} pairs in stat"
-
-    def without(self, broken):
-        names = tuple(pod["metadata"]["name"] for pod in broken)
-        found = ask_all(self.ground, self.askings(*CALLERS), rate=100)
-        is_out = all(not one["failed"] and not any(who.startswith(names) for who in one["by"]) for one in found.values())
-        return list(found.values()), is_out
-
-    def wait(self, name):
-        return self.ground.byrnie("wait", name, "-n", self.space, "--timeout", "60s").strip().splitlines()[-1]
-
-
-def address(pod):
-    ip = pod["status"]["podIP"]
-    return f"[{ip}]" if ":" in ip else ip

@@ -105,7 +105,7 @@ class Installation:
         for what in (
             # First what would keep others from making Pods.
             ("mutatingwebhookconfiguration", WEBHOOK),
-            ("namespace", self.ground.space, f"{self.ground.space}-shop", SYSTEM),
+            ("namespace", self.ground.space, f"{self.ground.space}-shop", f"{self.ground.space}-story", SYSTEM),
             ("clusterrole,clusterrolebinding", CONTROL_PLANE, WEBHOOK),
             ("crd", *DEFINITIONS),
             *([("-f", str(self.folder))] if self.brought_routes else []),

@@ -26,7 +26,7 @@ class Mesh:
 
     def make(self, *names):
         """Makes Pods, and waits until they are ready."""
-        images = {name: self.ground.image(name) for name in ("cluster-app", "byrnie-proxy", "envoy")}
+        images = {name: self.ground.image(name) for name in ("byrnie-example", "byrnie-proxy", "envoy")}
         made = []
         for name in names:
             if (SERVERS.get(name) or CALLERS.get(name)) == "envoy":

@@ -67,7 +67,7 @@ def pod(space, name, images):
         inbound = {"byrnie.io/inbound": f"0.0.0.0:{INBOUND}=127.0.0.1:{APPLICATION}"} if serves else {}
         upstreams = {"byrnie.io/upstreams": f"{UPSTREAM}=cart.{space}:80"} if calls else {}
         made["metadata"]["annotations"] = {**inbound, **upstreams}
-    containers = [container("app", images["cluster-app"], ["serve", "--listen", listen, "--name", name])]
+    containers = [container("app", images["byrnie-example"], ["serve", "--listen", listen, "--name", name])]
     volumes = []
     if sidecar:
         containers.append(proxy(space, name, sidecar, images))

@@ -1,7 +1,6 @@
 """The objects of the namespace whose Pods are injected. They say nothing of the mesh but which sidecar they want.
 
     cart, till            Deployments of two Pods, with micro-proxies and with Envoys, each behind a Service of its name
-    shop                  a Service of both
     web-micro, web-envoy  call them
     outside               calls them without a sidecar
 """
@@ -23,13 +22,12 @@ def namespace(name):
 def around(space):
     """The accounts and the Services."""
     accounts = [named("v1", "ServiceAccount", space, name) for name in ("web", *SERVERS)]
-    selectors = {**{name: {"app": name} for name in SERVERS}, "shop": {"part": "shop"}}
-    return applied(*accounts, *(service(space, name, selector) for name, selector in selectors.items()))
+    return applied(*accounts, *(service(space, name) for name in SERVERS))
 
 
-def service(space, name, selector):
+def service(space, name):
     ports = [{"name": "http", "port": 80, "targetPort": "http"}]
-    return {**named("v1", "Service", space, name), "spec": {"selector": selector, "ports": ports}}
+    return {**named("v1", "Service", space, name), "spec": {"selector": {"app": name}, "ports": ports}}
 
 
 def server(space, name, image, replicas=2):
@@ -104,18 +102,3 @@ def container(name, image, fields):
 
 def policy(space, mode):
     return {**named("mesh.byrnie.io/v1alpha1", "PeerPolicy", space, "default"), "spec": {"mode": mode}}
-
-
-def split(space, first, second):
-    """So many parts of the requests to shop go to cart, and so many to till."""
-    backends = [{"name": name, "port": 80, "weight": weight} for name, weight in (("cart", first), ("till", second))]
-    parent = {"group": "", "kind": "Service", "name": "shop"}
-    made = named("gateway.networking.k8s.io/v1", "HTTPRoute", space, "shop")
-    return {**made, "spec": {"parentRefs": [parent], "rules": [{"backendRefs": backends}]}}
-
-
-def checks(space, name):
-    """Each Pod is asked every second whether it is well."""
-    made = named("mesh.byrnie.io/v1alpha1", "TrafficPolicy", space, name)
-    check = {"http": {"path": "/well"}, "interval": "1s", "timeout": "1s", "unhealthyThreshold": 2}
-    return {**made, "spec": {"targetRef": {"group": "", "kind": "Service", "name": name}, "healthCheck": check}}

@@ -6,10 +6,10 @@
 //! ```
 //!
 //! An answer is the application's name, and after a blank the identity of who called, where a sidecar tells it. Who asks
-//! for `/break` has it fail from then on, but for `/ready`; `/slow` takes three seconds. SIGTERM ends it at once, as it
-//! does many an application. `load` prints a line of JSON a second and one at its end: what was asked so far, what failed
-//! and why, who answered, and how long the slowest answer took of those since the last line. It ends with its standard
-//! input, where no time is given.
+//! for `/break` has it fail from then on, but for `/ready`, and for `/mend` has it serve again; `/slow` takes three
+//! seconds. SIGTERM ends it at once, as it does many an application. `load` prints a line of JSON a second and one at its
+//! end: what was asked so far, what failed and why, who answered, and how long the slowest answer took of those since the
+//! last line. It ends with its standard input, where no time is given, and by SIGTERM.
 
 use std::{
     collections::BTreeMap,
@@ -119,7 +119,14 @@ async fn run(role: Role) -> Result<()> {
         Role::Load { to, host, path, rate, seconds } => {
             let host = host.unwrap_or_else(|| to.rsplit_once(':').map_or(&*to, |(host, _)| host).to_owned());
             let address = lookup_host(&to).await?.next().with_context(|| format!("{to} has no address"))?;
-            load(Target { address, host, path }, rate, over(seconds)).await
+            let mut end = signal(SignalKind::terminate())?;
+            let over = async {
+                tokio::select! {
+                    _ = end.recv() => {}
+                    () = over(seconds) => {}
+                }
+            };
+            load(Target { address, host, path }, rate, over).await
         }
     }
 }
@@ -132,13 +139,19 @@ struct Application {
 impl Application {
     async fn serve(self: Arc<Self>, asked: Asked) -> Reply {
         match &*asked.uri {
-            "/break" => self.broken.store(true, Ordering::Relaxed),
+            "/break" => return self.turn(true),
+            "/mend" => return self.turn(false),
             "/slow" => sleep(SLOW).await,
             _ => {}
         }
         // Its kubelet finds nothing wrong: that is for the mesh to see.
         let fails = self.broken.load(Ordering::Relaxed) && asked.uri != "/ready";
         reply(if fails { 503 } else { 200 }, self.answer(&asked))
+    }
+
+    fn turn(&self, broken: bool) -> Reply {
+        self.broken.store(broken, Ordering::Relaxed);
+        reply(200, format!("{} {}", self.name, if broken { "is broken" } else { "is well" }))
     }
 
     /// `cart-1 spiffe://cluster.local/ns/shop/sa/web`: the sidecar here tells in x-forwarded-client-cert who called.
@@ -149,7 +162,7 @@ impl Application {
     }
 }
 
-/// When the load ends.
+/// When the load ends of itself.
 async fn over(seconds: Option<u64>) {
     if let Some(seconds) = seconds {
         return sleep(Duration::from_secs(seconds)).await;
