@@ -72,7 +72,7 @@ pub struct UpstreamPort {
 pub struct Served {
     /// The port on the workload's own address.
     pub port: u16,
-    /// What the Service declares. Where Services disagree: [`Protocol::Undeclared`].
+    /// What Services declare. Where none does, or they disagree: [`Protocol::Undeclared`].
     pub protocol: Protocol,
     /// One Service that forwards here (the first by name), for names in logs and metrics.
     pub service: ServiceName,

@@ -244,8 +244,32 @@ fn services_that_disagree_leave_a_port_undeclared() {
     let touched = mesh.put(&[other("tcp")]);
     assert!(touched.contains(&Touched::Workload(WorkloadName::new("shop", "a"))));
     assert_eq!((served(&mesh)[0].protocol, &served(&mesh)[0].service), (Protocol::Undeclared, &cart()));
+    let third = with(other("http"), &[("/metadata/name", json!("third"))]);
+    mesh.put(&[third.clone()]);
+    assert_eq!(served(&mesh)[0].protocol, Protocol::Undeclared, "a majority decides nothing");
+    mesh.delete(&third);
     mesh.delete(&other("tcp"));
     assert_eq!(served(&mesh)[0].protocol, Protocol::Http1);
+}
+
+#[test]
+fn a_service_that_declares_nothing_leaves_the_protocol_of_a_port_to_those_that_do() {
+    let declaring = |name: &str, protocol: &str| {
+        let ports = json!([{"port": 80, "name": "unknown", "targetPort": 8080, "appProtocol": protocol}]);
+        with(selecting(ports), &[("/metadata/name", json!(name))])
+    };
+    let undeclared =
+        |name: &str| with(selecting(json!([{"port": 80, "targetPort": 8080}])), &[("/metadata/name", json!(name))]);
+    for services in [
+        [undeclared("a"), declaring("b", "http"), undeclared("c")],
+        [declaring("a", "http"), undeclared("b"), declaring("c", "http")],
+    ] {
+        let mut mesh = Mesh::default();
+        mesh.put(&services);
+        mesh.put(&[pod("a", "10.0.0.1")]);
+        let served = &mesh.world.workload(&WorkloadName::new("shop", "a")).unwrap().served;
+        assert_eq!((served.len(), served[0].protocol), (1, Protocol::Http1));
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! A Pod as the mesh sees it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use byrnie_identity::Account;
 use byrnie_model::{Capture, Origin, Place, Protocol, Served, Workload};
@@ -56,6 +59,7 @@ impl Index {
         let mut services: Vec<_> = self.services.selecting(pod.name.namespace(), &pod.labels).collect();
         services.sort_unstable_by(|one, other| one.model.name.cmp(&other.model.name));
         let mut served: BTreeMap<u16, Served> = BTreeMap::new();
+        let mut disputed = BTreeSet::new();
         for service in services {
             for (port, target) in service.model.ports.iter().zip(&service.targets) {
                 let Some(number) = pod.port(target) else { continue };
@@ -64,8 +68,14 @@ impl Index {
                 let entry = served.entry(number);
                 let known =
                     entry.or_insert_with(|| Served { port: number, protocol: declared, service: service.clone() });
-                if known.protocol != declared {
-                    known.protocol = Protocol::Undeclared;
+                match known.protocol {
+                    // Who declares nothing disputes nothing.
+                    protocol if protocol == declared || declared == Protocol::Undeclared => {}
+                    Protocol::Undeclared if !disputed.contains(&number) => known.protocol = declared,
+                    _ => {
+                        disputed.insert(number);
+                        known.protocol = Protocol::Undeclared;
+                    }
                 }
             }
         }
