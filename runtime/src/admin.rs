@@ -22,11 +22,15 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+use crate::peers::{Peers, Place};
+
 /// The bounds of the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Connections at once; further ones wait in the kernel's queue.
     pub connections: usize,
+    /// Of one peer at once; further ones are closed, so that there is always a place for others.
+    pub of_peer: usize,
     /// For the request's head to arrive.
     pub head: Duration,
     /// For the whole connection, from accept to the last byte of the reply.
@@ -35,7 +39,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 64, head: Duration::from_secs(5), connection: Duration::from_secs(60) }
+        Self { connections: 64, of_peer: 32, head: Duration::from_secs(5), connection: Duration::from_secs(60) }
     }
 }
 
@@ -57,17 +61,17 @@ where
     F: Future<Output = Result<Response<Full<Bytes>>, E>> + Send + 'static,
     E: Error + Send + Sync + 'static,
 {
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let (permits, peers) = (Arc::new(Semaphore::new(limits.connections)), Peers::new(limits.of_peer));
     let mut connections = JoinSet::new();
     let accept_all = async {
         loop {
             let permit = permits.clone().acquire_owned().await.expect("the semaphore is never closed");
             while connections.try_join_next().is_some() {}
-            let stream = accept(&listener).await;
+            let (stream, place) = accept(&listener, &peers).await;
             let answered = converse(stream, answer.clone(), limits);
             connections.spawn(async move {
                 answered.await;
-                drop(permit);
+                drop((permit, place));
             });
         }
     };
@@ -77,10 +81,13 @@ where
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener, peers: &Peers) -> (TcpStream, Place) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, peer)) => match peers.enter(peer.ip()) {
+                Some(place) => return (stream, place),
+                None => tracing::debug!(%peer, "a peer with all the connections that it may have"),
+            },
             Err(error) => {
                 tracing::warn!(%error, "admin accept failed");
                 // Out of file descriptors: without a pause this loop would take a whole core until some are free.

@@ -9,6 +9,7 @@ pub mod heap;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
+pub mod peers;
 pub mod process;
 pub mod shutdown;
 pub mod told;

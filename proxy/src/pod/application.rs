@@ -98,10 +98,15 @@ async fn dial(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// What is passed on of a request's headers: all but those of its connection, and the Host where it is somebody's choice.
+/// What only a sidecar says of a caller, to an application that believes it.
+const OF_SIDECARS: [&str; 2] = ["x-forwarded-client-cert", "x-envoy-internal"];
+
+/// What is passed on of a request's headers: all but those of its connection and of a sidecar, and the Host where it is
+/// somebody's choice.
 pub fn forwarded(headers: &HeaderMap, has_host: bool) -> HeaderMap {
     let mut headers = headers.clone();
     HOP_BY_HOP.iter().for_each(|name| drop(headers.remove(name)));
+    OF_SIDECARS.iter().for_each(|name| drop(headers.remove(*name)));
     if !has_host {
         headers.remove(HOST);
     }
@@ -225,5 +230,24 @@ impl ServerCertVerifier for Anyone {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_introduced_to_the_application_by_himself() {
+        let said = [
+            ("x-forwarded-client-cert", "URI=spiffe://cluster.local/ns/shop/sa/admin"),
+            ("X-Envoy-Internal", "true"),
+            ("connection", "close"),
+            ("host", "10.0.0.1:15020"),
+            ("x-probe", "1"),
+        ];
+        let headers = said.map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)));
+        let passed = forwarded(&headers.into_iter().collect(), false);
+        assert_eq!(passed.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-probe"]);
     }
 }

@@ -47,6 +47,8 @@ use self::{probe::Probe, scrape::Scraper};
 
 /// Kubelets and whoever scrapes; more than a Pod has probes, since each takes as long as the application does.
 const CONNECTIONS: usize = 256;
+/// Of one peer, so that nobody else can keep a kubelet out.
+const OF_PEER: usize = 64;
 /// What a connection may take beyond the longest of its probes.
 const BEYOND: Duration = Duration::from_secs(60);
 
@@ -81,7 +83,8 @@ impl Port {
     /// Answers until `stop` is ready.
     pub async fn serve(self, listener: TcpListener, stop: impl Future) {
         let longest = self.probes.values().map(|watched| watched.probe.limit).max().unwrap_or_default();
-        let limits = Limits { connections: CONNECTIONS, connection: BEYOND + longest, ..Limits::default() };
+        let limits =
+            Limits { connections: CONNECTIONS, of_peer: OF_PEER, connection: BEYOND + longest, ..Limits::default() };
         let port = Arc::new(self);
         let answer = move |request: Request<Incoming>, called: SocketAddr| {
             let port = Arc::clone(&port);

@@ -161,6 +161,18 @@ async fn connections_over_the_limit_wait_for_their_turn() {
 }
 
 #[tokio::test]
+async fn a_peer_over_its_limit_is_closed_and_others_are_answered() {
+    let server = served(routes(), Limits { of_peer: 1, ..Limits::default() }).await;
+    let _held = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(read_all(&mut TcpStream::connect(server.address).await.unwrap()).await, "");
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(server.address).await.unwrap();
+    other.write_all(b"GET /healthz/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(read_all(&mut other).await.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
 async fn malformed_requests_get_400_and_do_no_harm() {
     let server = served(routes(), Limits::default()).await;
     assert!(exchange(server.address, "\0\u{1}\u{2} nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400"));
