@@ -3,6 +3,7 @@
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use byrnie_source::objects::is_dns_label;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
 
@@ -24,19 +25,29 @@ const KIND: &str = "AdmissionReview";
 
 /// A user's client shows a warning as a line; the API server cuts what is longer.
 const LONGEST_WARNING: usize = 256;
+/// An API server makes 36 octets.
+const LONGEST_UID: usize = 256;
 
 /// What a review asks.
 #[derive(Debug)]
-pub enum Review {
+pub enum Review<'a> {
     /// Whether and how a Pod may be made: its Namespace has to be known for the answer.
-    Pod(Asked),
+    Pod(Asked<'a>),
     /// Something that needs no look.
     Settled(Answer),
 }
 
-/// A Pod that is about to be made.
+/// A Pod that is about to be made. It is still text: as a tree it takes many times the memory, and many may wait for what
+/// the API server says of their namespaces.
 #[derive(Debug)]
-pub struct Asked {
+pub struct Asked<'a> {
+    uid: String,
+    namespace: String,
+    body: &'a [u8],
+}
+
+/// The same, looked into.
+struct Creation {
     uid: String,
     namespace: String,
     pod: Value,
@@ -74,6 +85,9 @@ pub enum Malformed {
     /// Without what every answer repeats.
     #[error("the body has no request.uid; {API_VERSION} {KIND} with a request is accepted")]
     NoRequest,
+    /// It is kept while the namespace is asked for, and repeated.
+    #[error("request.uid has {0} octets; at most {LONGEST_UID} are accepted")]
+    LongUid(usize),
 }
 
 /// What is read of a review before it is known whether its object matters.
@@ -152,15 +166,18 @@ impl Outcome {
     }
 }
 
-impl Review {
-    /// Reads the body of a review.
+impl<'a> Review<'a> {
+    /// Reads the body of a review, but not its object.
     ///
     /// # Errors
     /// For what cannot be answered by a review, since it is none.
-    pub fn read(body: &[u8]) -> Result<Self, Malformed> {
+    pub fn read(body: &'a [u8]) -> Result<Self, Malformed> {
         Size::of(body).check()?;
         let head: Head = serde_json::from_slice(body)?;
         let request = head.request.filter(|request| !request.uid.is_empty()).ok_or(Malformed::NoRequest)?;
+        if request.uid.len() > LONGEST_UID {
+            return Err(Malformed::LongUid(request.uid.len()));
+        }
         let uid = request.uid.clone();
         let found = [head.api_version, head.kind].map(Option::unwrap_or_default);
         if found != [API_VERSION, KIND] {
@@ -171,8 +188,14 @@ impl Review {
         if !request.makes_a_pod() {
             return Ok(Self::Settled(Answer::skipped(uid, None)));
         }
-        let whole: Whole = serde_json::from_slice(body)?;
-        Ok(Self::Pod(Asked { uid, namespace: request.namespace.unwrap_or_default(), pod: whole.request.object }))
+        let namespace = request.namespace.unwrap_or_default();
+        if !is_dns_label(&namespace) {
+            let found = cut(namespace);
+            let message =
+                format!("request.namespace: found {found:?}: the name of a namespace is accepted, such as shop-1");
+            return Ok(Self::Settled(Answer::refused(uid, Outcome::Malformed, 400, "BadRequest", message)));
+        }
+        Ok(Self::Pod(Asked { uid, namespace, body }))
     }
 }
 
@@ -186,14 +209,43 @@ impl Request {
     }
 }
 
-impl Asked {
+impl Asked<'_> {
     /// The Namespace that the Pod is to be in; the Pod itself need not name it.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
     /// What becomes of the Pod in its Namespace.
-    pub fn answer(self, namespace: &Namespace, settings: &Settings) -> Answer {
+    ///
+    /// # Errors
+    /// For a review without an object, or with one that is nested too deeply.
+    pub fn answer(self, namespace: &Namespace, settings: &Settings) -> Result<Answer, Malformed> {
+        Ok(self.look()?.answer(namespace, settings))
+    }
+
+    /// The answer where nobody knows the Namespace.
+    ///
+    /// # Errors
+    /// As [`answer`](Self::answer).
+    pub fn unanswerable(self, why: &str) -> Result<Answer, Malformed> {
+        Ok(self.look()?.unanswerable(why))
+    }
+
+    fn look(self) -> Result<Creation, Malformed> {
+        let Self { uid, namespace, body } = self;
+        let whole: Whole = serde_json::from_slice(body)?;
+        Ok(Creation { uid, namespace, pod: whole.request.object })
+    }
+}
+
+impl fmt::Display for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a Pod of {}, uid {}", self.namespace, self.uid)
+    }
+}
+
+impl Creation {
+    fn answer(self, namespace: &Namespace, settings: &Settings) -> Answer {
         match decide(&self.pod, namespace, settings) {
             Ok(Decision::Skip(reason)) => {
                 let warning = (!reason.is_meant()).then(|| format!("{self}: no sidecar: {reason}"));
@@ -210,8 +262,7 @@ impl Asked {
         }
     }
 
-    /// The answer where nobody knows the Namespace.
-    pub fn unanswerable(self, why: &str) -> Answer {
+    fn unanswerable(self, why: &str) -> Answer {
         let message = format!("{self}: the labels of its namespace are not known: {why}; try again");
         Answer::refused(self.uid, Outcome::Refused, 503, "ServiceUnavailable", message)
     }
@@ -223,7 +274,7 @@ impl Asked {
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for Creation {
     /// `Pod shop/web-1`, and `Pod shop/web-...` before the API server has made up its name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pod {}/", self.namespace)?;

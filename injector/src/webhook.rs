@@ -67,13 +67,14 @@ impl Webhook {
             Review::Settled(answer) => answer,
             Review::Pod(asked) => {
                 let what = asked.to_string();
+                // Nothing of the Pod is in memory as a tree while this waits.
                 let namespace = match caller {
                     Caller::Own => Ok(Namespace::enabled(asked.namespace())),
                     Caller::Other => self.namespaces.find(asked.namespace()).await,
                 };
                 let answer = match namespace {
-                    Ok(namespace) => asked.answer(&namespace, &self.settings.borrow()),
-                    Err(error) => asked.unanswerable(&error),
+                    Ok(namespace) => asked.answer(&namespace, &self.settings.borrow())?,
+                    Err(error) => asked.unanswerable(&error)?,
                 };
                 match answer.refusal() {
                     Some(refusal) => info!(%refusal, "refused"),

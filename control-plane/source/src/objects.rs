@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::meta::{Bare, Loose, Meta, Strict};
-pub use self::{pod::Pod, service::Service, slice::Slice};
+pub use self::{check::is_dns_label, pod::Pod, service::Service, slice::Slice};
 use crate::{
     field::{Cursor, Fault, Faults, FieldPath},
     findings::Severity,

@@ -32,21 +32,18 @@ fn pod(fields: Value) -> Value {
     review(json!({"object": pod}))
 }
 
-fn read(review: &Value) -> Result<Review, Malformed> {
-    Review::read(review.to_string().as_bytes())
-}
-
 /// What is answered in the namespace shop, with its label.
 fn answered(review: &Value) -> (Outcome, Value) {
     with(review, &Settings::default())
 }
 
 fn with(review: &Value, settings: &Settings) -> (Outcome, Value) {
-    let answer = match read(review).unwrap() {
+    let text = review.to_string();
+    let answer = match Review::read(text.as_bytes()).unwrap() {
         Review::Settled(answer) => answer,
         Review::Pod(asked) => {
             assert_eq!(asked.namespace(), "shop");
-            asked.answer(&Namespace::enabled("shop"), settings)
+            asked.answer(&Namespace::enabled("shop"), settings).unwrap()
         }
     };
     let outcome = answer.outcome();
@@ -119,10 +116,11 @@ fn who_asked_for_a_sidecar_and_gets_none_is_warned() {
 
 #[test]
 fn a_warning_is_as_long_as_the_api_server_lets_it_be() {
-    let Review::Pod(asked) = read(&review(json!({}))).unwrap() else { panic!("it is a Pod") };
+    let text = review(json!({})).to_string();
+    let Review::Pod(asked) = Review::read(text.as_bytes()).unwrap() else { panic!("it is a Pod") };
     let mut namespace = Namespace::enabled("shop");
     namespace.labels.insert("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned());
-    let answer = asked.answer(&namespace, &Settings::default());
+    let answer = asked.answer(&namespace, &Settings::default()).unwrap();
     let [warning] = &answer.response.warnings[..] else { panic!("{answer:?}") };
     assert!(warning.contains("pod security standard restricted") && warning.len() <= LONGEST_WARNING, "{warning}");
     assert_eq!(cut("é".repeat(200)), "é".repeat(126) + "...");
@@ -149,8 +147,9 @@ fn what_the_settings_do_not_allow_is_forbidden() {
 
 #[test]
 fn a_pod_whose_namespace_is_not_known_is_not_let_through() {
-    let Review::Pod(asked) = read(&review(json!({}))).unwrap() else { panic!("it is a Pod") };
-    let answer = asked.unanswerable("no answer");
+    let text = review(json!({})).to_string();
+    let Review::Pod(asked) = Review::read(text.as_bytes()).unwrap() else { panic!("it is a Pod") };
+    let answer = asked.unanswerable("no answer").unwrap();
     assert_eq!((answer.outcome(), answer.response.allowed), (Outcome::Refused, false));
     assert!(answer.refusal().unwrap().starts_with("Pod shop/web-...: the labels of its namespace are not known: no"));
 }
@@ -182,6 +181,10 @@ fn what_is_no_review_is_told_so() {
             "the body has no request",
         ),
         (r#"{"request": {"uid": 7}}"#, "the body cannot be read: "),
+        (
+            &json!({"request": {"uid": "x".repeat(257)}}).to_string(),
+            "request.uid has 257 octets; at most 256 are accepted",
+        ),
         (&format!("[{many}]"), "the body cannot be looked at: it has 40000 objects; 30000 are accepted"),
         (&"[".repeat(200_000), "the body cannot be read: "),
     ] {
@@ -202,5 +205,28 @@ fn a_pod_that_is_none_is_refused() {
         assert_eq!((outcome, &response["status"]["code"]), (Outcome::Refused, &json!(422)), "{object}");
         let message = response["status"]["message"].as_str().unwrap();
         assert!(message.starts_with(&format!("Pod shop/...: {field}: ")), "{message}");
+    }
+}
+
+#[test]
+fn a_pod_stays_text_until_its_namespace_is_known() {
+    // As text it takes 128 KiB, and more levels than a tree may have.
+    let deep = "[".repeat(64 << 10) + &"]".repeat(64 << 10);
+    let text = review(json!({"object": "deep"})).to_string().replace("\"deep\"", &deep);
+    let Review::Pod(asked) = Review::read(text.as_bytes()).unwrap() else { panic!("it is a Pod") };
+    let error = asked.answer(&Namespace::enabled("shop"), &Settings::default()).unwrap_err().to_string();
+    assert!(error.contains("recursion limit exceeded"), "{error}");
+}
+
+#[test]
+fn a_namespace_that_cannot_be_one_is_told_so_and_asked_for_nowhere() {
+    for namespace in [json!(null), json!(""), json!("../pods"), json!("a.b"), json!("a?b"), json!("x".repeat(64))] {
+        let (outcome, response) = answered(&review(json!({"namespace": namespace})));
+        assert_eq!((outcome, &response["allowed"]), (Outcome::Malformed, &json!(false)));
+        let found = namespace.as_str().unwrap_or_default();
+        let message =
+            format!("request.namespace: found {found:?}: the name of a namespace is accepted, such as shop-1");
+        let status = json!({"status": "Failure", "code": 400, "reason": "BadRequest", "message": message});
+        assert_eq!(response["status"], status);
     }
 }
