@@ -16,9 +16,10 @@ with mock.patch("sys.dont_write_bytecode", True):
     cluster = importlib.util.module_from_spec(importlib.util.spec_from_loader("cluster", loader))
     loader.exec_module(cluster)
     from trial import load, objects
-    from trial.ground import Failure, Ground
+    from trial.ground import ROOT, Failure, Ground, images
     from trial.installation import Installation
     from trial.mesh import Mesh
+    from trial.story import Story
 
 IMAGES = {name: f"x/{name}:1" for name in ("byrnie-example", "byrnie-proxy", "envoy")}
 
@@ -135,6 +136,45 @@ class Shares(unittest.TestCase):
         }
         with self.assertRaisesRegex(Failure, "at generation 4"):
             mesh.programmed("trafficpolicy/cart")
+
+
+class Stories(unittest.TestCase):
+    """What the sidecar of web and the answers tell of cart's Pods."""
+
+    HEALTH = "trial-story/cart-v1:80::10.0.0.{}:8080::health_flags::{}\n"
+
+    def story(self, first, health, failed=0):
+        by = {f"cart-v1-{name} spiffe://cluster.local/ns/trial-story/sa/web": 45 for name in first}
+        by["cart-v2-a spiffe://cluster.local/ns/trial-story/sa/web"] = 10
+        asked = sum(by.values()) + failed
+        story = Story(Told(exec=json.dumps({"asked": asked, "failed": failed, "by": by, "failures": {}})))
+        other = "trial-story/cart-v2:80::10.0.0.9:8080::health_flags::healthy\ntrial-story/cart-v1:80::version::1\n"
+        story.admin = lambda _: other + "".join(self.HEALTH.format(*one) for one in enumerate(health))
+        return story
+
+    def test_a_pod_is_ejected_when_its_caller_says_so_and_it_answers_nothing(self):
+        out, well = ["healthy", "/failed_active_hc", "healthy"], ["healthy"] * 3
+        for first, health, failed, is_out in (
+            ("bc", out, 0, True), ("abc", out, 0, False), ("bc", well, 0, False), ("bc", out, 1, False)
+        ):
+            found, said = self.story(first, health, failed).ejected("cart-v1-a")
+            self.assertEqual(said, is_out, found)
+        self.assertTrue(self.story("abc", well).called("cart-v1-a")[1])
+        self.assertFalse(self.story("bc", well).called("cart-v1-a")[1])
+        self.assertFalse(self.story("abc", out).called("cart-v1-a")[1])
+
+    def test_the_application_of_the_examples_is_of_this_version(self):
+        lines = (ROOT / "examples/shop/app.yaml").read_text().splitlines()
+        found = [line.split()[1] for line in lines if line.strip().startswith("image:")]
+        self.assertEqual(found, [f"ghcr.io/byrnie/byrnie-example:{images.version()}"] * 3)
+
+    def test_an_example_is_applied_as_it_stands_but_for_its_image(self):
+        story, applied = Story(Told()), []
+        story.ground.image = lambda name: f"x/{name}:1"
+        story.ground.kubectl = lambda *_, given: applied.append(given)
+        story.apply("app")
+        own = f"ghcr.io/byrnie/byrnie-example:{images.version()}"
+        self.assertEqual(applied[0].replace("x/byrnie-example:1", own), (ROOT / "examples/shop/app.yaml").read_text())
 
 
 LOAD = """
