@@ -99,17 +99,14 @@ impl Own {
             ProxyKind::Micro => (None, template::micro(settings, choices, application)),
             ProxyKind::Envoy => (Some(template::agent(settings, application)), template::envoy(settings, choices)),
         };
-        let init = template::init(settings, choices);
-        let mut added = vec![merge::over(&init, self.init.unwrap_or_default(), Origin::Earlier)?];
-        if let Some(agent) = agent {
-            added.push(merge::over(&agent, self.agent.unwrap_or_default(), Origin::Earlier)?);
-        }
+        let mut added = vec![merge::alone(&template::init(settings, choices), &self.init.unwrap_or_default())];
+        added.extend(agent.map(|agent| merge::alone(&agent, &self.agent.unwrap_or_default())));
         let (list, own) = self.proxy.unwrap_or_default();
         let place = format!("spec.{list}[{PROXY}]");
         added.push(match self.is_ours {
             // What was added for the other kind says nothing of this one.
             true if had != choices.proxy => proxy,
-            true => merge::over(&proxy, own, Origin::Earlier)?,
+            true => merge::over(&proxy, own, Origin::Earlier { settings })?,
             false => merge::over(&proxy, own, Origin::Author { settings, place: &place })?,
         });
         Ok(added)

@@ -28,6 +28,8 @@ pub const PROBE_PORT: u16 = 15020;
 const TOKEN: &str = "byrnie-token";
 const TRUST: &str = "byrnie-trust";
 const STATE: &str = "byrnie-state";
+/// The volumes that are added.
+pub const VOLUMES: [&str; 3] = [TOKEN, TRUST, STATE];
 const TOKEN_FOLDER: &str = "/var/run/secrets/byrnie";
 const TRUST_FOLDER: &str = "/etc/byrnie";
 const STATE_FOLDER: &str = "/var/lib/byrnie";

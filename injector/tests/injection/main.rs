@@ -1,6 +1,7 @@
 //! Whole Pods: golden files, what is refused and skipped, and that injecting twice is injecting once.
 
 mod golden;
+mod marked;
 mod refusals;
 mod skips;
 mod twice;

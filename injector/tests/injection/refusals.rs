@@ -117,18 +117,61 @@ fn the_settings_say_what_a_pod_may_set() {
 
 #[test]
 fn an_own_proxy_cannot_take_what_is_the_meshs() {
-    for (field, value, named) in [
-        ("securityContext", json!({"runAsUser": 0}), "securityContext"),
-        ("args", json!(["--xds-address=example.com:1"]), "args"),
-        ("command", json!(["/bin/sh"]), "command"),
-        ("env", json!([{"name": "POD_NAME", "value": "other"}]), "env[POD_NAME]"),
-        ("volumeMounts", json!([{"name": "x", "mountPath": "/etc/byrnie"}]), "volumeMounts[/etc/byrnie]"),
+    const FIELDS: &str = "env, image, imagePullPolicy, lifecycle, livenessProbe, ports, resizePolicy, resources, \
+                          terminationMessagePath, terminationMessagePolicy, volumeMounts";
+    const FOLDERS: &str = "volumes of the Pod's own at folders neither within nor around /etc/byrnie, /var/lib/byrnie, \
+                           /var/run/secrets/byrnie and those of programs";
+    const VARIABLES: &str = "BYRNIE_LOG and names that begin with neither BYRNIE_ nor LD_";
+    let mount = |path: &str| json!([{"name": "x", "mountPath": path, "subPath": "y"}]);
+    for (field, value, named, accepted) in [
+        ("securityContext", json!({"runAsUser": 0}), "securityContext", FIELDS),
+        ("args", json!(["--xds-address=example.com:1"]), "args", FIELDS),
+        ("command", json!(["/bin/sh"]), "command", FIELDS),
+        ("env", json!([{"name": "POD_NAME", "value": "other"}]), "env[POD_NAME]", "others"),
+        ("env", json!([{"name": "BYRNIE_PROBES", "value": "{}"}]), "env[BYRNIE_PROBES]", VARIABLES),
+        ("env", json!([{"name": "LD_PRELOAD", "value": "/x"}]), "env[LD_PRELOAD]", VARIABLES),
+        ("volumeMounts", mount("/etc/byrnie"), "volumeMounts[/etc/byrnie]", FOLDERS),
+        ("volumeMounts", mount("/etc/byrnie/root.crt"), "volumeMounts[/etc/byrnie/root.crt]", FOLDERS),
+        ("volumeMounts", mount("/run/secrets/byrnie"), "volumeMounts[/run/secrets/byrnie]", FOLDERS),
+        ("volumeMounts", mount("/var/lib/"), "volumeMounts[/var/lib/]", FOLDERS),
+        ("volumeMounts", mount("/usr/local/bin"), "volumeMounts[/usr/local/bin]", FOLDERS),
+        ("volumeMounts", mount("/"), "volumeMounts[/]", FOLDERS),
+        ("volumeMounts", json!([{"name": "byrnie-state", "mountPath": "/x"}]), "volumeMounts[/x]", FOLDERS),
     ] {
         let mut pod = pod(json!({}));
         pod["spec"]["containers"] = json!([{"name": "byrnie-proxy", field: value}]);
-        let told = told(&pod);
-        let wanted = format!("spec.containers[byrnie-proxy].{named}: is the mesh's own; env, image, ");
+        let wanted = format!(
+            "spec.containers[byrnie-proxy].{named}: is the mesh's own; {accepted} are accepted in a container of this name"
+        );
+        assert_eq!(told(&pod), wanted);
+    }
+}
+
+#[test]
+fn who_may_not_name_an_image_runs_no_command_in_the_sidecar() {
+    let settings = Settings { allowed: [Annotation::LogLevel].into(), ..Settings::default() };
+    let command = json!({"exec": {"command": ["sh"]}});
+    for (field, value) in [("lifecycle", json!({"preStop": &command})), ("livenessProbe", command.clone())] {
+        let mut own = pod(json!({}));
+        own["spec"]["containers"] = json!([{"name": "byrnie-proxy", field: value}]);
+        assert!(patch(&own, &Settings::default()).is_ok());
+        let told = patch(&own, &settings).unwrap_err().to_string();
+        let wanted = format!("spec.containers[byrnie-proxy].{field}: the mesh's settings do not let a Pod set");
         assert!(told.starts_with(&wanted), "{told}");
+    }
+}
+
+#[test]
+fn the_volumes_of_the_sidecar_are_not_for_the_application() {
+    for list in ["containers", "initContainers"] {
+        for volume in ["byrnie-token", "byrnie-trust", "byrnie-state"] {
+            let mut pod = pod(json!({"byrnie.io/status": "injected"}));
+            pod["spec"][list] = json!([{"name": "spy", "volumeMounts": [{"name": volume, "mountPath": "/x"}]}]);
+            let wanted = format!(
+                "spec.{list}[spy].volumeMounts[{volume}]: the name is kept for what the mesh adds; another name is accepted"
+            );
+            assert_eq!(told(&pod), wanted);
+        }
     }
 }
 
