@@ -10,9 +10,9 @@ use crate::{
     values::{Cidr, Ids, Interface, Port, Ports},
 };
 
-/// Ports of the proxy that others call as they are: merged metrics and probes, health, Envoy's statistics. The admin
-/// port is not among them: it listens on loopback alone.
-pub(crate) const OPEN: [&str; 3] = ["15020", "15021", "15090"];
+/// Ports of the proxy that others call as they are: merged metrics and probes, and health. The admin port is not among
+/// them: it listens on loopback alone.
+const OPEN: [&str; 2] = ["15020", "15021"];
 
 /// IPv4 or IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
