@@ -15,7 +15,7 @@ use crate::{
     mesh::Mesh,
     objects::free_address,
     process::{Process, byrnie, program},
-    sidecar::{Sidecar, health_port, join_token},
+    sidecar::{Proxy, Sidecar, health_port, join_token},
     tools,
     wait::until,
     yaml,
@@ -51,7 +51,7 @@ impl Agent {
             ("=15020", "=0"),
             ("=15021", "=0"),
         ];
-        let injected = injected(&folder)?;
+        let injected = injected(&folder, Proxy::Envoy)?;
         let mut arguments = arguments(&injected, "byrnie-agent", &here)?;
         arguments.push(format!("--envoy-admin-address={admin}"));
         let envoy_arguments = self::arguments(&injected, "byrnie-proxy", &here)?;
@@ -104,18 +104,22 @@ impl Agent {
     }
 }
 
-/// The Pod that `byrnie inject` makes of one that asks for an Envoy.
-fn injected(folder: &Path) -> Result<Value> {
+/// The Pod that `byrnie inject` makes of one that asks for such a sidecar.
+pub fn injected(folder: &Path, proxy: Proxy) -> Result<Value> {
     let file = folder.join("pod.yaml");
-    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: a, annotations: {byrnie.io/proxy: envoy}},
-        spec: {containers: [{name: a, image: a}]}}";
+    let proxy = if proxy == Proxy::Envoy { "envoy" } else { "micro" };
+    let pod = format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: a, annotations: {{byrnie.io/proxy: {proxy}}}}},
+        spec: {{containers: [{{name: a, image: a}}]}}}}"
+    );
     fs::write(&file, pod)?;
     let output = Command::new(byrnie()?).arg("inject").arg("-f").arg(&file).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     yaml::documents(str::from_utf8(&output.stdout)?)?.pop().context("a Pod")
 }
 
-fn arguments(pod: &Value, container: &str, here: &[(&str, &str)]) -> Result<Vec<String>> {
+/// The arguments of an init container, with what is the test's own (right) in place of what is there in a Pod (left).
+pub fn arguments(pod: &Value, container: &str, here: &[(&str, &str)]) -> Result<Vec<String>> {
     let containers = pod["spec"]["initContainers"].as_array().context("init containers")?;
     let found = containers.iter().find(|one| one["name"] == container).with_context(|| format!("no {container}"))?;
     let arguments = found["args"].as_array().context("arguments")?.iter().filter_map(Value::as_str);

@@ -10,6 +10,7 @@ pub mod injector;
 pub mod kubernetes;
 pub mod load;
 pub mod mesh;
+pub mod netns;
 pub mod objects;
 pub mod pair;
 pub mod process;

@@ -106,6 +106,17 @@ impl Mesh {
         Ok(mesh)
     }
 
+    /// Starts with these files in a directory, and with xDS served at this address, which sidecars on other machines reach.
+    pub async fn reached_at(xds: SocketAddr, files: &[(&str, String)]) -> Result<Self> {
+        let mut mesh = Self::of_directory()?;
+        mesh.xds = xds;
+        for (name, text) in files {
+            mesh.write(name, text)?;
+        }
+        mesh.restart().await?;
+        Ok(mesh)
+    }
+
     fn of_directory() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("config");

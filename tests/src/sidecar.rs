@@ -251,7 +251,7 @@ pub(crate) fn health_port(log: &str) -> Result<SocketAddr> {
 }
 
 /// A join token, as `byrnie token` prints it.
-pub(crate) fn join_token(mesh: &Mesh, workload: &str) -> Result<String> {
+pub fn join_token(mesh: &Mesh, workload: &str) -> Result<String> {
     let mut token = Command::new(byrnie()?);
     token.args(["token", "--workload", workload]).arg("--state").arg(mesh.state());
     Ok(String::from_utf8(succeeded(&mut token)?.stdout)?)

@@ -24,13 +24,17 @@ impl TcpApp {
     /// Greets whoever connects (with nothing, where its protocol lets the client speak first), then sends back what it
     /// reads.
     pub async fn echo(greeting: &'static str) -> Result<Self> {
-        Self::serve(move |mut stream| async move {
+        Self::echo_at("127.0.0.1:0".parse()?, greeting).await
+    }
+
+    /// The same on a given address.
+    pub async fn echo_at(address: SocketAddr, greeting: &'static str) -> Result<Self> {
+        Self::on(TcpListener::bind(address).await?, move |mut stream| async move {
             stream.write_all(greeting.as_bytes()).await?;
             let (mut reader, mut writer) = stream.split();
             tokio::io::copy(&mut reader, &mut writer).await?;
             Ok(())
         })
-        .await
     }
 
     /// Takes an upgrade to WebSocket, then sends back what it reads.
