@@ -1,6 +1,7 @@
 //! HTTPS, both versions of HTTP: reads bodies within bounds, and has them answered.
 
 mod body;
+mod peers;
 
 use std::{
     convert::Infallible,
@@ -32,16 +33,17 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use self::body::Room;
+use self::peers::{Guest, Peers};
 
 /// Where reviews are sent.
 pub const PATH: &str = "/inject";
 
-/// Connections at once; further ones wait in the kernel's queue. An API server keeps one or a few.
+/// Connections of all peers at once; further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 256;
-/// For one handshake, and for a request's head of HTTP/1.
+/// For one handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
-/// A connection on which nothing was asked for so long is ended, so that nobody can hold all of them.
+/// A connection on which nothing was asked for so long is ended, so that nobody can hold one for ever. An API server ends
+/// its own after 90 s. It has to be first: a review that crosses our end would fail, and HTTP/1 does not send it again.
 const IDLE_LIMIT: Duration = Duration::from_secs(120);
 /// For what runs on a connection that is to end.
 const FINISH_LIMIT: Duration = Duration::from_secs(10);
@@ -60,12 +62,8 @@ pub trait Answer: Send + Sync + 'static {
 pub struct Server<A> {
     listener: TcpListener,
     acceptor: TlsAcceptor,
-    shared: Arc<Shared<A>>,
-}
-
-struct Shared<A> {
-    answer: A,
-    room: Room,
+    answer: Arc<A>,
+    peers: Arc<Peers>,
 }
 
 /// Spawns what HTTP/2 needs with the owner of all tasks.
@@ -76,7 +74,7 @@ impl<A: Answer> Server<A> {
     /// A server of `listener` that speaks by `tls`.
     pub fn new(listener: TcpListener, tls: ServerConfig, answer: A) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(tls));
-        Self { listener, acceptor, shared: Arc::new(Shared { answer, room: Room::default() }) }
+        Self { listener, acceptor, answer: Arc::new(answer), peers: Arc::default() }
     }
 
     /// Accepts until draining starts; connections then finish what they do.
@@ -91,26 +89,36 @@ impl<A: Answer> Server<A> {
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
-            let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, peer) = match self.listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     warn!(%error, "webhook accept failed");
                     sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
+            let Some(guest) = self.peers.admit(peer.ip()) else {
+                debug!(src.addr = %peer, most = peers::CONNECTIONS, "a peer has too many connections");
+                continue;
+            };
             // It fails only where the connection is gone, which the handshake will tell.
             let _ = stream.set_nodelay(true);
-            let (acceptor, shared, watch) = (self.acceptor.clone(), Arc::clone(&self.shared), drain.clone());
+            let (acceptor, answer, watch) = (self.acceptor.clone(), Arc::clone(&self.answer), drain.clone());
             drop(drain.spawn(async move {
-                converse(acceptor, stream, shared, watch).await;
+                converse(acceptor, stream, guest, answer, watch).await;
                 drop(permit);
             }));
         }
     }
 }
 
-async fn converse<A: Answer>(acceptor: TlsAcceptor, stream: TcpStream, shared: Arc<Shared<A>>, drain: DrainWatch) {
+async fn converse<A: Answer>(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    guest: Guest,
+    answer: Arc<A>,
+    drain: DrainWatch,
+) {
     let stream = match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
@@ -118,15 +126,17 @@ async fn converse<A: Answer>(acceptor: TlsAcceptor, stream: TcpStream, shared: A
     };
     let requests = Arc::new(AtomicU64::new(0));
     let service = {
-        let requests = Arc::clone(&requests);
+        // A request may outlast its connection, and holds its peer's room meanwhile.
+        let (requests, guest) = (Arc::clone(&requests), Arc::new(guest));
         service_fn(move |request| {
             requests.fetch_add(1, Relaxed);
-            let shared = Arc::clone(&shared);
-            async move { Ok::<_, Infallible>(response(shared.reply(request).await)) }
+            let (answer, guest) = (Arc::clone(&answer), Arc::clone(&guest));
+            async move { Ok::<_, Infallible>(response(reply(&*answer, &guest, request).await)) }
         })
     };
     let mut builder = auto::Builder::new(Owned(drain.clone()));
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_LIMIT);
+    // It runs from the answer before, not from the first octet: a shorter one would be an end of idle connections.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_LIMIT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
@@ -161,22 +171,20 @@ async fn idle(requests: &AtomicU64) {
     }
 }
 
-impl<A: Answer> Shared<A> {
-    async fn reply(&self, request: Request<Incoming>) -> Reply {
-        let (head, body) = request.into_parts();
-        let text = |status, text: String| Reply::text(status, text + "\n");
-        if head.uri.path() != PATH {
-            let found = head.uri.path();
-            return text(StatusCode::NOT_FOUND, format!("nothing answers {found}; POST {PATH} is accepted"));
-        }
-        if head.method != Method::POST {
-            let found = head.method;
-            return text(StatusCode::METHOD_NOT_ALLOWED, format!("{PATH} does not answer {found}; POST is accepted"));
-        }
-        match self.room.read(body).await {
-            Ok(body) => self.answer.answer(head.uri.query(), &body.bytes).await,
-            Err(error) => text(error.status(), error.to_string()),
-        }
+async fn reply<A: Answer>(answer: &A, guest: &Guest, request: Request<Incoming>) -> Reply {
+    let (head, body) = request.into_parts();
+    let text = |status, text: String| Reply::text(status, text + "\n");
+    if head.uri.path() != PATH {
+        let found = head.uri.path();
+        return text(StatusCode::NOT_FOUND, format!("nothing answers {found}; POST {PATH} is accepted"));
+    }
+    if head.method != Method::POST {
+        let found = head.method;
+        return text(StatusCode::METHOD_NOT_ALLOWED, format!("{PATH} does not answer {found}; POST is accepted"));
+    }
+    match guest.room().read(body).await {
+        Ok(body) => answer.answer(head.uri.query(), &body.bytes).await,
+        Err(error) => text(error.status(), error.to_string()),
     }
 }
 

@@ -7,10 +7,13 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::ServerName;
-use tokio::{io::AsyncWriteExt, sync::mpsc, task::JoinHandle};
+use tokio::{io::AsyncWriteExt, net::TcpSocket, sync::mpsc, task::JoinHandle};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::*;
+use super::{
+    body::{Room, Unread, Whole},
+    *,
+};
 use crate::{certificate::Certificate, trial};
 
 const INJECTOR: &str = "spiffe://cluster.local/ns/byrnie-system/sa/byrnie-injector";
@@ -82,13 +85,16 @@ async fn connect(address: SocketAddr, authority: &Authority, alpn: &[u8]) -> Tls
 }
 
 async fn shaken(address: SocketAddr, authority: &Authority, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+    by_tls(TcpStream::connect(address).await.unwrap(), authority, alpn).await
+}
+
+async fn by_tls(stream: TcpStream, authority: &Authority, alpn: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(authority.roots());
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
     let config = config.with_safe_default_protocol_versions().unwrap();
     let mut config = config.with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
-    let stream = TcpStream::connect(address).await.unwrap();
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(NAME).unwrap(), stream).await
 }
 
@@ -197,16 +203,91 @@ async fn what_is_no_tls_and_no_http_ends_its_own_connection_alone() {
 
 #[tokio::test]
 async fn bodies_have_a_bound_together_and_give_it_back() {
-    let room = Room::default();
-    let body = |length: usize| Full::new(Bytes::from(vec![0; length]));
-    let held = [room.read(body(12 << 20)).await.unwrap(), room.read(body(12 << 20)).await.unwrap()];
-    let error = room.read(body(12 << 20)).await.unwrap_err();
+    let peers: [Room; 3] = {
+        let room = Room::default();
+        std::array::from_fn(|_| room.of_another())
+    };
+    let held = [whole(&peers[0], 12 << 20).await.unwrap(), whole(&peers[1], 12 << 20).await.unwrap()];
+    let error = whole(&peers[2], 12 << 20).await.unwrap_err();
     assert_eq!(
         (error.status().as_u16(), error.to_string().as_str()),
         (503, "too many octets are being read now; try again")
     );
     drop(held);
-    assert!(room.read(body(12 << 20)).await.is_ok());
+    assert!(whole(&peers[2], 12 << 20).await.is_ok());
+}
+
+#[tokio::test]
+async fn long_bodies_leave_the_room_of_short_ones_alone() {
+    let peers: [Room; 2] = {
+        let room = Room::default();
+        std::array::from_fn(|_| room.of_another())
+    };
+    let _long = [whole(&peers[0], 12 << 20).await.unwrap(), whole(&peers[1], 12 << 20).await.unwrap()];
+    let mut short = Vec::new();
+    for peer in &peers {
+        for _ in 0..8 {
+            short.push(whole(peer, 1 << 20).await.unwrap());
+        }
+    }
+    assert!(whole(&peers[0], 1).await.is_err());
+}
+
+#[tokio::test]
+async fn a_peer_has_no_more_than_half_of_the_room() {
+    let room = Room::default();
+    let (one, other) = (room.of_another(), room.of_another());
+    for (length, most) in [(12 << 20, 1), (1 << 20, 8)] {
+        let mut held = Vec::new();
+        for _ in 0..most {
+            held.push(whole(&one, length).await.unwrap());
+        }
+        assert_eq!(whole(&one, length).await.unwrap_err().status().as_u16(), 503);
+        assert!(whole(&other, length).await.is_ok());
+        drop(held);
+        assert!(whole(&one, length).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_peer_with_too_many_connections_leaves_the_rest_to_others() {
+    let running = Running::start().await;
+    let mut held = Vec::new();
+    for _ in 0..32 {
+        held.push(running.connect(b"http/1.1").await);
+    }
+    assert!(shaken(running.address, &running.authority, b"http/1.1").await.is_err());
+    let other = TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let stream = other.connect(running.address).await.unwrap();
+    assert!(by_tls(stream, &running.authority, b"http/1.1").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_connection_that_was_used_is_kept_longer_than_an_api_server_keeps_it() {
+    let running = Running::start().await;
+    let stream = TokioIo::new(running.connect(b"http/1.1").await);
+    let (mut sender, connection) = http1::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for idle in [0, 90, 110] {
+        pass(Duration::from_secs(idle)).await;
+        let response = sender.send_request(post("/inject", 1)).await;
+        assert_eq!(told(response.unwrap()).await, (200, "- 1".to_owned()), "{idle} s");
+    }
+    pass(Duration::from_secs(121)).await;
+    // It ends with the server's side, by whichever error.
+    let _ = connection.await.unwrap();
+}
+
+/// Lets time pass for timers alone, and whoever waits for one go on.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+async fn whole(room: &Room, length: usize) -> Result<Whole, Unread> {
+    room.read(Full::new(Bytes::from(vec![0; length]))).await
 }
 
 #[tokio::test]
