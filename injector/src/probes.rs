@@ -71,7 +71,7 @@ impl Originals {
 
     /// The value of `BYRNIE_PROBES`; none where nothing was rewritten.
     pub fn into_text(self) -> Option<String> {
-        (!self.0.is_empty()).then(|| Value::Object(self.0).to_string())
+        (!self.0.is_empty()).then(|| template::literal(&Value::Object(self.0).to_string()))
     }
 }
 
@@ -104,6 +104,20 @@ fn number(port: &Value, ports: &Value) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kubernetes_expands_nothing_of_what_a_probe_was() {
+        let mut container =
+            json!({"name": "app", "livenessProbe": {"httpGet": {"path": "/$(POD_NAME)/$$", "port": 1}}});
+        let mut originals = Originals::default();
+        originals.rewrite(&mut container);
+        let text = originals.into_text().unwrap();
+        assert!(text.contains(r"/\u0024(POD_NAME)/\u0024\u0024") && !text.contains('$'), "{text}");
+        let sidecar = json!({"env": [{"name": PROBES, "value": text}]});
+        let again = Originals::of(Some(&sidecar));
+        assert_eq!(again.0["/byrnie/probe/app/liveness"]["httpGet"]["path"], "/$(POD_NAME)/$$");
+        assert_eq!(again.into_text().unwrap(), text);
+    }
 
     #[test]
     fn a_hook_that_a_kubelet_does_not_know_stays_as_it_is() {

@@ -26,13 +26,13 @@ pub fn lead(annotations: &mut Map<String, Value>, containers: &[Value], earlier:
     };
     if port == PROBE_PORT {
         // It is led there already.
-        return template::value(earlier?, SCRAPE).map(str::to_owned);
+        return template::value(earlier?, SCRAPE).map(template::literal);
     }
     let (path, scheme) = (found("path").unwrap_or("/metrics"), found("scheme"));
     if !scheme.is_none_or(|scheme| ["http", "https"].contains(&scheme)) {
         return None;
     }
-    let original = json!({"port": port, "path": path, "scheme": scheme.unwrap_or("http")}).to_string();
+    let original = json!({"port": port, "path": path, "scheme": scheme.unwrap_or("http")});
     let has_scheme = scheme.is_some();
     let mut write = |name: &str, value: String| annotations.insert(format!("{PREFIX}{name}"), value.into());
     write("port", PROBE_PORT.to_string());
@@ -40,7 +40,7 @@ pub fn lead(annotations: &mut Map<String, Value>, containers: &[Value], earlier:
     if has_scheme {
         write("scheme", "http".to_owned());
     }
-    Some(original)
+    Some(template::literal(&original.to_string()))
 }
 
 /// What a scraper goes by where no port is named.
@@ -68,9 +68,9 @@ mod tests {
         let there = json!({"prometheus.io/scrape": "true", "prometheus.io/port": "15020", "prometheus.io/path": PATH});
         assert_eq!(annotations, there);
         let given =
-            json!({"prometheus.io/scrape": "true", "prometheus.io/path": "/m?x", "prometheus.io/scheme": "https"});
+            json!({"prometheus.io/scrape": "true", "prometheus.io/path": "/m?$(x)", "prometheus.io/scheme": "https"});
         let (original, annotations) = led(given);
-        assert_eq!(original.unwrap(), r#"{"path":"/m?x","port":9090,"scheme":"https"}"#);
+        assert_eq!(original.unwrap(), r#"{"path":"/m?\u0024(x)","port":9090,"scheme":"https"}"#);
         assert_eq!(annotations["prometheus.io/scheme"], "http");
     }
 

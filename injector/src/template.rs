@@ -64,6 +64,12 @@ pub fn value<'a>(container: &'a Value, variable: &str) -> Option<&'a str> {
     env.filter(|entry| entry["name"] == variable).find_map(|entry| entry["value"].as_str())
 }
 
+/// A text of JSON as the value of an environment variable, in which Kubernetes would expand `$(NAME)` and `$$`. In JSON a
+/// `$` stands within strings alone.
+pub fn literal(json: &str) -> String {
+    json.replace('$', r"\u0024")
+}
+
 /// The first init container: nothing of the Pod runs before its traffic is redirected.
 pub fn init(settings: &Settings, choices: &Choices) -> Value {
     let mut container = json!({
