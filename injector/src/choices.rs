@@ -9,7 +9,7 @@ use crate::{
     annotation::{Annotation, EXPLICIT, INJECT, OTHERS, PREFIX},
     pod,
     quantity::is_quantity,
-    refusal::Refusal,
+    refusal::{Refusal, shown},
     settings::{ProxyKind, Resources, Settings},
 };
 
@@ -170,7 +170,7 @@ fn exclusions<'a>(found: impl Fn(Annotation) -> Result<Option<&'a str>, Refusal>
 }
 
 fn is_list<T: FromStr<Err = ValueError>>(text: &str) -> Result<(), ValueError> {
-    text.parse::<List<T>>().map(drop)
+    text.parse::<List<T>>().map(drop).map_err(|error| error.with_text(|text| shown(&text).into_owned()))
 }
 
 fn resources<'a>(

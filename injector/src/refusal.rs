@@ -1,12 +1,20 @@
+//! Why a Pod is refused. What stands in it may be of any length, and the API server has not looked at it yet: messages have
+//! as much of it as can be read.
+
+use std::borrow::Cow;
+
 use byrnie_init::ValueError;
 
 use crate::annotation::Annotation;
+
+/// What a message has of a Pod's own text at most, in octets.
+const LONGEST: usize = 200;
 
 /// Why a Pod is not admitted: what stands in it cannot be meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A label or annotation whose value says nothing.
-    #[error("{field}: found {found:?}: {accepted}")]
+    #[error("{field}: found {:?}: {accepted}", shown(found))]
     Value {
         /// Where it stands.
         field: String,
@@ -24,7 +32,7 @@ pub enum Refusal {
         source: ValueError,
     },
     /// A slip in the name of an annotation.
-    #[error("metadata.annotations[{name}]: is read by nothing; {accepted} are accepted")]
+    #[error("metadata.annotations[{}]: is read by nothing; {accepted} are accepted", shown(name))]
     Unknown {
         /// The name.
         name: String,
@@ -43,7 +51,7 @@ pub enum Refusal {
         annotation: Annotation,
     },
     /// What an own `byrnie-proxy` says of itself, and may nowhere.
-    #[error("{field}: is the mesh's own; {accepted} are accepted in a container of this name")]
+    #[error("{}: is the mesh's own; {accepted} are accepted in a container of this name", shown(field))]
     Own {
         /// The field of the container.
         field: String,
@@ -51,14 +59,15 @@ pub enum Refusal {
         accepted: String,
     },
     /// A name that the mesh needs.
-    #[error("{field}: the name is kept for what the mesh adds; another name is accepted")]
+    #[error("{}: the name is kept for what the mesh adds; another name is accepted", shown(field))]
     Reserved {
         /// The container or volume.
         field: String,
     },
     /// A user of the application whose traffic would go past the mesh.
     #[error(
-        "{field}: found {id}, by which the sidecar's own traffic is told from that of the application; any other is accepted"
+        "{}: found {id}, by which the sidecar's own traffic is told from that of the application; any other is accepted",
+        shown(field)
     )]
     User {
         /// The field of the Pod or container.
@@ -68,7 +77,8 @@ pub enum Refusal {
     },
     /// A port that the sidecar listens at.
     #[error(
-        "{field}: the sidecar listens at {number}; any other port than 15000, 15001, 15006, 15020 and 15021 is accepted"
+        "{}: the sidecar listens at {number}; any other port than 15000, 15001, 15006, 15020 and 15021 is accepted",
+        shown(field)
     )]
     Port {
         /// The field of the container.
@@ -80,11 +90,19 @@ pub enum Refusal {
     #[error("the Pod has two containers byrnie-proxy; one is accepted")]
     Twice,
     /// Not what an API server would have let through.
-    #[error("{field}: {wanted} is accepted")]
+    #[error("{}: {wanted} is accepted", shown(field))]
     Shape {
         /// The field.
         field: String,
         /// What it is to be.
         wanted: &'static str,
     },
+}
+
+/// As much of the text as a message has.
+pub fn shown(text: &str) -> Cow<'_, str> {
+    match text.len() > LONGEST {
+        true => format!("{}...", &text[..text.floor_char_boundary(LONGEST - 3)]).into(),
+        false => text.into(),
+    }
 }

@@ -32,6 +32,21 @@ pub enum ValueError {
     Interface(String),
 }
 
+impl ValueError {
+    /// With what was found written in another way, such as cut.
+    #[must_use]
+    pub fn with_text(self, write: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Ports(found) => Self::Ports(write(found)),
+            Self::Port(found) => Self::Port(write(found)),
+            Self::Ids(found) => Self::Ids(write(found)),
+            Self::Cidr(found) => Self::Cidr(write(found)),
+            Self::HostBits { given, meant } => Self::HostBits { given: write(given), meant },
+            Self::Interface(found) => Self::Interface(write(found)),
+        }
+    }
+}
+
 /// A TCP port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port(NonZeroU16);
