@@ -2,6 +2,7 @@
 
 mod documents;
 mod live;
+mod mesh;
 mod workload;
 
 use std::{
@@ -14,7 +15,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use byrnie_control_plane::cluster_names::INJECT;
-use byrnie_injector::{Decision, Namespace, Settings, decide, injected};
+use byrnie_injector::{Decision, Namespace, Settings, decide};
+use clap::builder::PossibleValuesParser;
 use serde_json::{Value, json};
 
 use self::{
@@ -56,6 +58,12 @@ pub struct Args {
     /// The image of Envoy, for Pods that ask for one
     #[arg(long, value_name = "IMAGE")]
     envoy_image: Option<String>,
+    /// When a node pulls these images [default: IfNotPresent]
+    #[arg(long, value_name = "POLICY", value_parser = PossibleValuesParser::new(["Always", "IfNotPresent", "Never"]))]
+    image_pull_policy: Option<String>,
+    /// A file with the MeshConfig of the mesh [default: one among the files, else none]
+    #[arg(long, value_name = "FILE", conflicts_with = "pods")]
+    mesh_config: Option<PathBuf>,
     #[arg(short, long, value_enum, default_value_t, requires = "explain")]
     output: Format,
     #[command(flatten)]
@@ -86,7 +94,7 @@ fn of_files(args: &Args) -> Result<ExitCode> {
     for (file, text) in &texts {
         files.push((*file, documents::read(text).with_context(|| called(file))?));
     }
-    let mut injection = Injection::new(args, &files);
+    let mut injection = Injection::new(args, &files)?;
     let printed = injection.all(files);
     if args.explain {
         explain(args.output, injection.rows);
@@ -116,17 +124,8 @@ fn called(file: &Path) -> String {
 }
 
 impl<'a> Injection<'a> {
-    fn new(args: &'a Args, files: &[(&PathBuf, Vec<Document<'_>>)]) -> Self {
-        let mut settings = Settings { namespace: args.installation.namespace().to_owned(), ..Settings::default() };
-        if let Some(image) = &args.init_image {
-            settings.init_image.clone_from(image);
-        }
-        if let Some(image) = &args.proxy_image {
-            settings.proxy_image.clone_from(image);
-        }
-        if let Some(image) = &args.envoy_image {
-            settings.envoy_image.clone_from(image);
-        }
+    fn new(args: &'a Args, files: &[(&PathBuf, Vec<Document<'_>>)]) -> Result<Self> {
+        let settings = mesh::settings(args, files)?;
         let mut namespaces = BTreeMap::new();
         for document in files.iter().flat_map(|(_, documents)| documents) {
             for_each(&document.value, &mut |object| {
@@ -136,7 +135,7 @@ impl<'a> Injection<'a> {
                 }
             });
         }
-        Self { args, settings, namespaces, rows: Vec::new(), refusals: Vec::new() }
+        Ok(Self { args, settings, namespaces, rows: Vec::new(), refusals: Vec::new() })
     }
 
     /// What is printed.
@@ -165,17 +164,12 @@ impl<'a> Injection<'a> {
         let space = object["metadata"]["namespace"].as_str().or(self.args.namespace.as_deref()).unwrap_or("default");
         let namespace = self.namespace(space);
         let object = name(object, space);
-        let settings = &self.settings;
-        let outcome = decide(pod, &namespace, settings).and_then(|decision| match decision {
-            Decision::Inject(cause) => injected(pod, settings).map(|done| Ok((done, cause))),
-            Decision::Skip(reason) => Ok(Err(reason)),
-        });
-        let (is_injected, reason) = match outcome {
-            Ok(Ok((done, cause))) => {
+        let (is_injected, reason) = match decide(pod, &namespace, &self.settings) {
+            Ok(Decision::Inject(cause, done)) => {
                 *pod = done;
                 (true, cause.to_string())
             }
-            Ok(Err(reason)) => (false, reason.to_string()),
+            Ok(Decision::Skip(reason)) => (false, reason.to_string()),
             Err(refusal) => {
                 let within = if place.is_empty() { String::new() } else { format!("{place}: ") };
                 self.refusals.push(format!("{}: {object}: {within}{refusal}", called(file)));

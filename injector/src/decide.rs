@@ -25,8 +25,8 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 /// What becomes of a Pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It gets a sidecar, or what of it is missing.
-    Inject(Cause),
+    /// It gets a sidecar, or what of it is missing, and becomes this Pod.
+    Inject(Cause, Value),
     /// It stays as it is.
     Skip(Reason),
 }
@@ -84,10 +84,13 @@ pub fn decide(pod: &Value, namespace: &Namespace, settings: &Settings) -> Result
         Ok(cause) => cause,
         Err(reason) => return Ok(Decision::Skip(reason)),
     };
-    Ok(match impossible(pod, namespace) {
-        Some(reason) => Decision::Skip(reason),
-        None if injected(pod, settings)? == *pod => Decision::Skip(Reason::AlreadyInjected),
-        None => Decision::Inject(cause),
+    if let Some(reason) = impossible(pod, namespace) {
+        return Ok(Decision::Skip(reason));
+    }
+    let done = injected(pod, settings)?;
+    Ok(match done == *pod {
+        true => Decision::Skip(Reason::AlreadyInjected),
+        false => Decision::Inject(cause, done),
     })
 }
 

@@ -1,9 +1,10 @@
 //! Which Pods get a sidecar and why, what becomes of a Pod that gets one, and the webhook that an API server asks.
 //!
 //! ```text
-//! Pod, Namespace, Settings -> decide -> Inject, or Skip with its reason
-//! Pod, Settings            -> injected -> the Pod with all that is ours -> patch: the JSON Patch that leads there
-//! AdmissionReview          -> review -> the same two, as bytes
+//! Pod, Settings            -> injected -> the Pod with all that is ours
+//! Pod, Namespace, Settings -> decide -> Inject with that Pod, or Skip with its reason
+//! both Pods                -> patch -> the JSON Patch that leads from one to the other
+//! AdmissionReview          -> review -> the same, as bytes
 //! ```
 //!
 //! All of that is pure: JSON values in and out. Above it stands the process: `server` reads what comes by TLS, `webhook`

@@ -3,8 +3,6 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{inject::injected, refusal::Refusal, settings::Settings};
-
 /// A step of a JSON Patch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
@@ -30,11 +28,11 @@ pub enum Operation {
     },
 }
 
-/// The steps by which the Pod gets its sidecar; none where it has all.
-pub fn patch(pod: &Value, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
+/// The steps that lead from a Pod to what it becomes; none where that is the same.
+pub fn patch(pod: &Value, done: &Value) -> Vec<Operation> {
     let mut steps = Vec::new();
-    compare(pod, &injected(pod, settings)?, String::new(), &mut steps);
-    Ok(steps)
+    compare(pod, done, String::new(), &mut steps);
+    steps
 }
 
 fn compare(from: &Value, to: &Value, path: String, steps: &mut Vec<Operation>) {

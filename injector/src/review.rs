@@ -12,7 +12,7 @@ use crate::{
     decide::{Decision, decide},
     patch::patch,
     pod,
-    refusal::Refusal,
+    refusal::{Refusal, shown},
     settings::{Namespace, Settings},
 };
 
@@ -251,13 +251,10 @@ impl Creation {
                 let warning = (!reason.is_meant()).then(|| format!("{self}: no sidecar: {reason}"));
                 Answer::skipped(self.uid, warning)
             }
-            Ok(Decision::Inject(_)) => match patch(&self.pod, settings) {
-                Ok(steps) => {
-                    let patch = serde_json::to_vec(&steps).expect("a patch is JSON");
-                    Answer::injected(self.uid, BASE64_STANDARD.encode(patch))
-                }
-                Err(refusal) => self.refused(&refusal),
-            },
+            Ok(Decision::Inject(_, done)) => {
+                let patch = serde_json::to_vec(&patch(&self.pod, &done)).expect("a patch is JSON");
+                Answer::injected(self.uid, BASE64_STANDARD.encode(patch))
+            }
             Err(refusal) => self.refused(&refusal),
         }
     }
@@ -279,8 +276,8 @@ impl fmt::Display for Creation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pod {}/", self.namespace)?;
         match pod::text(&self.pod, "/metadata/name") {
-            Some(name) if !name.is_empty() => f.write_str(name),
-            _ => write!(f, "{}...", pod::text(&self.pod, "/metadata/generateName").unwrap_or_default()),
+            Some(name) if !name.is_empty() => f.write_str(&shown(name)),
+            _ => write!(f, "{}...", shown(pod::text(&self.pod, "/metadata/generateName").unwrap_or_default())),
         }
     }
 }

@@ -87,8 +87,8 @@ fn missed(pods: &[Value], namespace: &Namespace, settings: &Settings) -> Missed 
     let mut missed = Missed::new();
     for pod in pods.iter().filter(|pod| !has_sidecar(pod) && !is_over(pod)) {
         let why = match decide(pod, namespace, settings) {
-            Ok(Decision::Inject(Cause::Pod(Place::Annotation))) if !is_labelled => Why::Annotation,
-            Ok(Decision::Inject(_)) => Why::Earlier,
+            Ok(Decision::Inject(Cause::Pod(Place::Annotation), _)) if !is_labelled => Why::Annotation,
+            Ok(Decision::Inject(..)) => Why::Earlier,
             Ok(Decision::Skip(reason @ Reason::PodSecurity { .. })) => Why::Impossible(reason.to_string()),
             Ok(Decision::Skip(_)) => continue,
             Err(refusal) => Why::Refused(refusal.to_string()),

@@ -65,12 +65,12 @@ fn told(pod: &Value, namespace: &Namespace, settings: &Settings) -> Told {
     let is_labelled = namespace.labels.get(INJECT.0).is_some_and(|value| value == INJECT.1);
     let (reason, is_good) = match decide(pod, namespace, settings) {
         // What is there may be of other settings, which are those of its time.
-        Ok(Decision::Inject(cause)) if injected => (cause.to_string(), true),
-        Ok(Decision::Inject(Cause::Pod(Place::Annotation))) if !is_labelled => {
+        Ok(Decision::Inject(cause, _)) if injected => (cause.to_string(), true),
+        Ok(Decision::Inject(Cause::Pod(Place::Annotation), _)) if !is_labelled => {
             let why = "the API server asks by labels: give the Pod, or its namespace, the label";
             (format!("metadata.annotations[{}] is \"true\", and {why}", INJECT.0), false)
         }
-        Ok(Decision::Inject(cause)) => {
+        Ok(Decision::Inject(cause, _)) => {
             let why = "it was made before that, or while the injector was not asked: make it anew";
             (format!("{cause}, and it has no sidecar: {why}"), false)
         }

@@ -1,3 +1,4 @@
+use byrnie_injector::injected;
 use clap::{CommandFactory, Parser};
 
 use super::*;
@@ -17,7 +18,7 @@ fn injected_by(options: &[&str], text: &str) -> (String, Vec<Value>, Vec<String>
     let options = ["inject", "-f", "app.yaml"].iter().chain(options);
     let args = Command::try_parse_from(options).expect("the options are good").args;
     let files = vec![(&args.files[0], documents::read(text).expect("the text is YAML"))];
-    let mut injection = Injection::new(&args, &files);
+    let mut injection = Injection::new(&args, &files).expect("what the files say of the mesh is good");
     let printed = injection.all(files);
     (printed, injection.rows, injection.refusals)
 }
@@ -42,6 +43,55 @@ fn a_pod_becomes_what_the_webhook_makes_of_it() {
         assert_eq!(documents::read(&printed).unwrap()[0].value, injected(&pod, &settings).unwrap());
         assert_eq!(injected_by(&options, &printed).0, printed, "twice is once");
     }
+}
+
+const MESH: &str = "apiVersion: mesh.byrnie.io/v1alpha1\nkind: MeshConfig\nmetadata: {name: default}\n\
+                    spec: {injection: {preStopDelay: 20s, proxy: envoy, allowedAnnotations: []}}\n";
+
+#[test]
+fn a_mesh_config_and_the_policy_of_pulling_are_those_of_the_webhook() {
+    let base = Settings { image_pull_policy: "Always".to_owned(), ..Settings::default() };
+    let config = byrnie_source::objects::mesh_config(&documents::read(MESH).unwrap()[0].value).unwrap();
+    let pod = documents::read(POD).unwrap().remove(0).value;
+    let wanted = injected(&pod, &base.with(&config.injection)).unwrap();
+    let last = |printed: String| documents::read(&printed).unwrap().pop().unwrap().value;
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), format!("{SERVICE}---\n{MESH}")).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (printed, ..) = injected_by(&["--image-pull-policy", "Always", "--mesh-config", path], POD);
+    assert_eq!(last(printed), wanted);
+    let among = format!("{MESH}---\n{POD}");
+    let (printed, ..) = injected_by(&["--image-pull-policy", "Always"], &among);
+    assert!(printed.starts_with(MESH), "{printed}");
+    assert_eq!(last(printed), wanted);
+
+    // What it keeps from Pods is told by --explain.
+    let annotated = POD.replace("{name: cart,", "{annotations: {byrnie.io/proxy: micro}, name: cart,");
+    let (_, rows, _) = injected_by(&["--explain", "--mesh-config", path], &annotated);
+    let reason =
+        "refused: metadata.annotations[byrnie.io/proxy]: the mesh's settings do not let a Pod set this; leave it out";
+    assert_eq!(rows[0]["reason"], reason);
+}
+
+#[test]
+fn a_mesh_config_that_cannot_be_meant_is_told_with_its_file() {
+    let told = |options: &[&str], text: &str| {
+        let options = ["inject", "-f", "app.yaml"].iter().chain(options);
+        let args = Command::try_parse_from(options).expect("the options are good").args;
+        let files = vec![(&args.files[0], documents::read(text).expect("the text is YAML"))];
+        format!("{:#}", Injection::new(&args, &files).map(|_| ()).unwrap_err())
+    };
+    let bad = told(&[], &MESH.replace("20s", "2h"));
+    assert!(bad.starts_with("app.yaml: MeshConfig default: spec.injection.preStopDelay: "), "{bad}");
+    let twice = told(&[], &format!("{MESH}---\n{MESH}"));
+    assert_eq!(twice, "app.yaml: MeshConfig default is there a second time; one is accepted");
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), MESH.replace("name: default", "name: other")).unwrap();
+    let path = file.path().to_str().unwrap();
+    assert_eq!(told(&["--mesh-config", path], POD), format!("{path}: has no MeshConfig default; one is accepted"));
+    assert!(told(&["--mesh-config", "/nowhere.yaml"], POD).starts_with("cannot read /nowhere.yaml: "));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::inject::injected;
 
 fn review(request: Value) -> Value {
     let mut whole = json!({
@@ -63,7 +64,8 @@ fn a_pod_of_a_labelled_namespace_is_let_through_with_the_patch_that_injects_it()
     );
     let steps = BASE64_STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
     let steps: Value = serde_json::from_slice(&steps).unwrap();
-    let wanted = patch(&review["request"]["object"], &Settings::default()).unwrap();
+    let pod = &review["request"]["object"];
+    let wanted = patch(pod, &injected(pod, &Settings::default()).unwrap());
     assert_eq!(steps, serde_json::to_value(wanted).unwrap());
     assert_eq!(response.get("warnings"), None);
 }

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use byrnie_injector::{Settings, injected, patch};
+use byrnie_injector::{Settings, injected};
 
-use super::{applied, envoys, leaving_probes, yaml};
+use super::{applied, envoys, leaving_probes, patch, yaml};
 
 type Case = (&'static str, fn() -> Settings);
 

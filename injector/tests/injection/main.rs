@@ -7,8 +7,12 @@ mod skips;
 mod twice;
 mod yaml;
 
-use byrnie_injector::{Operation, ProxyKind, Settings};
+use byrnie_injector::{Operation, ProxyKind, Refusal, Settings, injected};
 use serde_json::{Value, json};
+
+fn patch(pod: &Value, settings: &Settings) -> Result<Vec<Operation>, Refusal> {
+    Ok(byrnie_injector::patch(pod, &injected(pod, settings)?))
+}
 
 /// Does what an API server does with a patch.
 fn applied(mut pod: Value, patch: &[Operation]) -> Value {

@@ -1,7 +1,7 @@
-use byrnie_injector::{Annotation, Cause, Decision, Namespace, Refusal, Settings, decide, patch};
+use byrnie_injector::{Annotation, Cause, Decision, Namespace, Refusal, Settings, decide, injected};
 use serde_json::json;
 
-use super::pod;
+use super::{patch, pod};
 
 fn told(pod: &serde_json::Value) -> String {
     patch(pod, &Settings::default()).expect_err("it is refused").to_string()
@@ -34,6 +34,18 @@ fn a_bad_annotation_is_named_with_what_was_found_and_what_is_accepted() {
         let name = format!("byrnie.io/{name}");
         assert_eq!(told(&pod(json!({&name: value}))), format!("metadata.annotations[{name}]: {wanted}"));
     }
+}
+
+#[test]
+fn a_message_has_as_much_of_a_pod_as_can_be_read() {
+    let long = "é".repeat(100_000);
+    for name in ["proxy", "exclude-uids", "exclude-inbound-ports", "exclude-interfaces", "log-level", &long] {
+        let told = told(&pod(json!({format!("byrnie.io/{name}"): long})));
+        assert!(told.contains("ééé...") && told.contains("accepted") && told.len() < 1000, "{told}");
+    }
+    let mut named = pod(json!({}));
+    named["spec"]["containers"] = json!([{"name": long, "securityContext": {"runAsUser": 1337}}]);
+    assert!(told(&named).len() < 400);
 }
 
 #[test]
@@ -215,7 +227,8 @@ fn what_is_no_pod_gets_an_answer() {
     }
     let namespace = Namespace { name: "shop".into(), labels: [("byrnie.io/inject".into(), "enabled".into())].into() };
     let cause = Cause::Namespace("shop".into());
-    assert_eq!(decide(&json!({}), &namespace, &Settings::default()), Ok(Decision::Inject(cause)));
+    let done = injected(&json!({}), &Settings::default()).unwrap();
+    assert_eq!(decide(&json!({}), &namespace, &Settings::default()), Ok(Decision::Inject(cause, done)));
 }
 
 #[test]

@@ -16,7 +16,7 @@ const BY_NAMESPACE: &str = "inject: its namespace shop has the label byrnie.io/i
 
 fn told(pod: &Value, namespace: &Namespace) -> String {
     match decide(pod, namespace, &Settings::default()).expect("nothing is refused") {
-        Decision::Inject(cause) => format!("inject: {cause}"),
+        Decision::Inject(cause, _) => format!("inject: {cause}"),
         Decision::Skip(reason) => reason.to_string(),
     }
 }

@@ -1,8 +1,8 @@
-use byrnie_injector::{Settings, injected, patch};
+use byrnie_injector::{Settings, injected};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{applied, envoys, pod};
+use super::{applied, envoys, patch, pod};
 
 fn port() -> impl Strategy<Value = Value> {
     prop_oneof![Just(json!(80)), Just(json!("http")), Just(json!("8080")), Just(json!("none"))]
