@@ -1,8 +1,8 @@
 //! The process: what it is started with, what it binds, and its end.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use byrnie_keeper::{Current, Keeper, Source};
+use byrnie_keeper::{Current, Keeper, Source, Stored};
 use byrnie_runtime::{
     admin::{self, Limits, Reply, Routes},
     heap,
@@ -26,7 +26,7 @@ use crate::{
     mesh::Mesh,
     server::{Answer, Server},
     settings::Settings,
-    steward::{Place, Readiness, Steward},
+    steward::{Installation, Readiness, Steward},
     trial::QUERY,
     webhook::{Caller, Webhook},
 };
@@ -54,6 +54,8 @@ pub struct Options {
     pub token_file: PathBuf,
     /// The roots that the control plane is proven by, PEM.
     pub roots_file: PathBuf,
+    /// A folder for certificate and key: by them a restart answers while the control plane is away.
+    pub state: Option<PathBuf>,
     /// The MutatingWebhookConfiguration by which the API server calls.
     pub configuration: Arc<str>,
     /// How long it answers after a signal, until the API server knows that it is going.
@@ -89,12 +91,20 @@ pub enum StartError {
         /// Why it is none.
         source: InvalidDnsNameError,
     },
+    /// A place that nothing can be kept in.
+    #[error("--state {}: a directory that this user may write to is accepted", path.display())]
+    State {
+        /// What was given.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// TLS cannot be spoken at all.
     #[error("cannot serve TLS")]
     Tls(#[from] rustls::Error),
     /// The operating system refused.
     #[error("the operating system refused")]
-    System(#[from] std::io::Error),
+    System(#[from] io::Error),
 }
 
 /// The webhook behind its server.
@@ -104,6 +114,9 @@ impl Injector {
     /// Binds every port; answers nothing yet.
     pub async fn build(options: Options) -> Result<Self, StartError> {
         let signals = Signals::register()?;
+        if let Some(path) = &options.state {
+            fs::create_dir_all(path).map_err(|source| StartError::State { path: path.clone(), source })?;
+        }
         let webhook = listen::bind("webhook", "--address", options.address).await?;
         let probes = listen::bind("probe", "--probe-address", options.probe_address).await?;
         let cluster = Cluster::connect(&options.access).await?;
@@ -115,19 +128,20 @@ impl Injector {
         let Self { options, cluster, webhook, probes, mut signals } = self;
         let (drain, metrics, current) = (Drain::new(), Metrics::new(), Arc::new(Current::new()));
         metrics.collect(Expiry(Arc::clone(&current)));
-        let place = options.place(webhook.local_addr()?)?;
-        info!(webhook = %webhook.local_addr()?, probes = %probes.local_addr()?, name = %place.name.to_str(), "starting");
+        let installation = options.installation(webhook.local_addr()?)?;
+        info!(webhook = %webhook.local_addr()?, probes = %probes.local_addr()?, name = %installation.name.to_str(), "starting");
 
         let (told, readiness) = watch::channel::<Readiness>(Err("it has just started".into()));
         let (ending, is_ending) = watch::channel(false);
         let (stop, stopped) = oneshot::channel::<()>();
         let mut mesh = Mesh::follow(&cluster, options.settings.clone());
-        let steward = Steward::follow(&cluster, place, Arc::clone(&current), &metrics, told);
+        let steward = Steward::follow(&cluster, installation, Arc::clone(&current), &metrics, told);
         let answers = Arc::new(Webhook::new(&cluster, mesh.settings(), &metrics));
         let mut background = JoinSet::new();
         background.spawn(admin::serve(probes, routes(metrics, readiness, is_ending), Limits::default(), stopped));
         background.spawn(heap::keep());
-        background.spawn(Keeper::new(options.source(), None, Arc::clone(&current)).run());
+        let stored = options.state.as_deref().map(Stored::new);
+        background.spawn(Keeper::new(options.source(), stored, Arc::clone(&current)).run());
         background.spawn(steward.keep());
         // Nothing is answered by less than all that is known.
         tokio::select! {
@@ -158,7 +172,7 @@ impl Injector {
 }
 
 impl Options {
-    fn place(&self, mut address: SocketAddr) -> Result<Place, StartError> {
+    fn installation(&self, mut address: SocketAddr) -> Result<Installation, StartError> {
         if address.ip().is_unspecified() {
             let loopback: [std::net::IpAddr; 2] = [[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()];
             address.set_ip(loopback[usize::from(address.is_ipv6())]);
@@ -166,7 +180,7 @@ impl Options {
         let namespace = &self.settings.namespace;
         let name = ServerName::try_from(format!("{SERVICE}.{namespace}.svc"))
             .map_err(|source| StartError::Namespace { namespace: namespace.clone(), source })?;
-        Ok(Place {
+        Ok(Installation {
             namespace: namespace.as_str().into(),
             configuration: Arc::clone(&self.configuration),
             name,

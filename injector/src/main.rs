@@ -29,6 +29,10 @@ struct Arguments {
     /// The roots that the control plane is proven by, PEM
     #[arg(long, value_name = "FILE")]
     roots_file: PathBuf,
+    /// A folder in memory for certificate and key, by which a restart answers while the control plane is away; others must
+    /// not be able to read it [default: none]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
     /// Where the API server asks, by TLS [default: 15017 of all addresses, of both families where there is IPv6]
     #[arg(long, value_name = "ADDRESS", default_value_t = everywhere(15017), hide_default_value = true)]
     address: SocketAddr,
@@ -99,6 +103,7 @@ fn options(arguments: Arguments) -> Options {
         xds_address: arguments.xds_address,
         token_file: arguments.token_file,
         roots_file: arguments.roots_file,
+        state: arguments.state,
         configuration: arguments.webhook_configuration.into(),
         drain_delay: Duration::from_secs(arguments.drain_delay.into()),
         settings,

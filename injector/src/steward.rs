@@ -37,7 +37,7 @@ pub type Readiness = Result<(), Arc<str>>;
 /// What has to be so that the API server is answered.
 #[derive(Debug)]
 pub struct Steward {
-    place: Place,
+    installation: Installation,
     calls: Calls,
     configuration: Few,
     trust: Few,
@@ -48,7 +48,7 @@ pub struct Steward {
 
 /// Where all of it is.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Installation {
     /// The namespace of the injector.
     pub namespace: Arc<str>,
     /// The name of the MutatingWebhookConfiguration.
@@ -102,7 +102,7 @@ impl Steward {
     /// Starts to follow what is there; `told` is changed when the readiness does.
     pub fn follow(
         cluster: &Cluster,
-        place: Place,
+        installation: Installation,
         current: Arc<Current>,
         metrics: &Metrics,
         told: watch::Sender<Readiness>,
@@ -111,9 +111,9 @@ impl Steward {
             metrics.counter("byrnie_injector_ca_bundle_writes_total", "Roots that were put into the registration");
         Self {
             calls: cluster.calls(),
-            configuration: cluster.follow(Scope::webhook_configuration(&place.configuration)),
-            trust: cluster.follow(Scope::config_map(&place.namespace, TRUST.0)),
-            place,
+            configuration: cluster.follow(Scope::webhook_configuration(&installation.configuration)),
+            trust: cluster.follow(Scope::config_map(&installation.namespace, TRUST.0)),
+            installation,
             current,
             writes,
             told,
@@ -144,7 +144,7 @@ impl Steward {
             return Err(NotReady::NoCertificate);
         }
         // What could not be written may still do.
-        let name = || Arc::clone(&self.place.configuration);
+        let name = || Arc::clone(&self.installation.configuration);
         let held = match &written {
             Ok(Some(written)) => written,
             Ok(None) | Err(_) => &*configuration,
@@ -156,26 +156,26 @@ impl Steward {
             (Err(source), Ok(_)) => return Err(NotReady::Unregistered { name: name(), source }),
         };
         for roots in roots {
-            trial::admit(self.place.address, &self.place.name, roots).await?;
+            trial::admit(self.installation.address, &self.installation.name, roots).await?;
         }
         Ok(())
     }
 
     fn configuration(&self) -> Result<Arc<Value>, NotReady> {
         let held = self.configuration.now().ok_or(NotReady::Unknown)?;
-        let name = &self.place.configuration;
+        let name = &self.installation.configuration;
         held.get(&("".into(), Arc::clone(name))).cloned().ok_or_else(|| NotReady::NotThere(Arc::clone(name)))
     }
 
     /// Puts the roots where they are missing; the configuration then, where it was written.
     async fn write(&self, configuration: &Value) -> Result<Option<Value>, NotReady> {
         let trust = self.trust.now().ok_or(NotReady::Unknown)?;
-        let namespace = &self.place.namespace;
+        let namespace = &self.installation.namespace;
         let map = trust.get(&(Arc::clone(namespace), TRUST.0.into()));
         let pem = map.and_then(|map| map["data"][TRUST.1].as_str());
         let pem = pem.ok_or_else(|| NotReady::NoRoots(Arc::clone(namespace)))?;
         let Some(document) = registration::due(configuration, pem) else { return Ok(None) };
-        let name = &self.place.configuration;
+        let name = &self.installation.configuration;
         match self.calls.apply(&ObjectPath::webhook_configuration(name), MANAGER, &document).await {
             Ok(written) => {
                 info!(configuration = %name, "wrote the roots of the mesh into the registration");
