@@ -29,6 +29,7 @@ pub struct Injector {
     namespace: String,
     address: SocketAddr,
     probes: SocketAddr,
+    command: Command,
     process: Process,
 }
 
@@ -70,7 +71,15 @@ impl Injector {
         command.args(["--address", &address.to_string(), "--probe-address", &probes.to_string()]).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(file("log"))?);
         let process = Process::start(&name, &mut command)?;
-        Ok(Self { namespace: namespace.to_owned(), folder, address, probes, process })
+        Ok(Self { namespace: namespace.to_owned(), folder, address, probes, command, process })
+    }
+
+    /// Ends it and starts it again, as a kubelet restarts a container.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process.terminate()?;
+        self.process.ended().await?;
+        self.process = Process::start("byrnie-injector", &mut self.command)?;
+        Ok(())
     }
 
     /// Has the API server call this one by the chart's configuration.

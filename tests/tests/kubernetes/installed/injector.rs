@@ -16,7 +16,7 @@ const IMAGES: [&str; 3] = ["--init-image=byrnie-init:1", "--proxy-image=byrnie-p
 async fn start(replica: &[&str]) -> Result<(Stage, Injector)> {
     let mut stage = Stage::prepare(&[]).await?;
     stage.launch(1, replica).await?;
-    let injector = injector(&stage).await?;
+    let injector = injector(&stage, &[]).await?;
     injector.register(&stage.server).await?;
     injector.ready().await?;
     stage.server.kubectl(&["create", "namespace", "shop"]).await?;
@@ -26,12 +26,12 @@ async fn start(replica: &[&str]) -> Result<(Stage, Injector)> {
     Ok((stage, injector))
 }
 
-async fn injector(stage: &Stage) -> Result<Injector> {
+async fn injector(stage: &Stage, arguments: &[&str]) -> Result<Injector> {
     let replica = &stage.replicas[0];
     replica.ready().await?;
     until("the roots are there", async || Ok(stage.roots(SYSTEM).await?.is_some())).await?;
     let roots = stage.roots(SYSTEM).await?.context("they are there")?;
-    Injector::start(&stage.server, SYSTEM, replica.xds(), &roots, &IMAGES).await
+    Injector::start(&stage.server, SYSTEM, replica.xds(), &roots, &[&IMAGES, arguments].concat()).await
 }
 
 /// What the chart grants is what is asked for.
@@ -251,6 +251,22 @@ async fn it_waits_for_the_control_plane_and_for_its_registration() -> Result<()>
     why(&injector, "the MutatingWebhookConfiguration byrnie-injector is not there").await?;
     injector.process().terminate()?;
     assert!(injector.process().ended().await?.success(), "{}", injector.log());
+    finish(stage)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_answers_by_the_last_certificate_while_the_control_plane_is_away() -> Result<()> {
+    let mut stage = Stage::prepare(&[]).await?;
+    stage.launch(1, &[]).await?;
+    let folder = stage.folder.path().join("injector");
+    let mut injector = injector(&stage, &["--state", folder.to_str().context("a path of UTF-8")?]).await?;
+    injector.register(&stage.server).await?;
+    injector.ready().await?;
+    stage.replicas[0].kill();
+    injector.restart().await?;
+    injector.ready().await?;
+    let log = injector.log();
+    ensure!(log.contains("goes on with the stored certificate"), "{log}");
     finish(stage)
 }
 
