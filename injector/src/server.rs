@@ -1,7 +1,6 @@
 //! HTTPS, both versions of HTTP: reads bodies within bounds, and has them answered.
 
 mod body;
-mod peers;
 
 use std::{
     convert::Infallible,
@@ -15,7 +14,11 @@ use std::{
     time::Duration,
 };
 
-use byrnie_runtime::{admin::Reply, shutdown::DrainWatch};
+use byrnie_runtime::{
+    admin::Reply,
+    peers::{Peers, Place},
+    shutdown::DrainWatch,
+};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
 use http_body_util::Full;
@@ -33,13 +36,15 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use self::peers::{Guest, Peers};
+use self::body::Room;
 
 /// Where reviews are sent.
 pub const PATH: &str = "/inject";
 
 /// Connections of all peers at once; further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 256;
+/// Of one address at once. An API server keeps one or a few; several may come by the address of one gateway.
+const OF_PEER: usize = 32;
 /// For one handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 /// A connection on which nothing was asked for so long is ended, so that nobody can hold one for ever. An API server ends
@@ -63,7 +68,8 @@ pub struct Server<A> {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     answer: Arc<A>,
-    peers: Arc<Peers>,
+    peers: Arc<Peers<Room>>,
+    room: Room,
 }
 
 /// Spawns what HTTP/2 needs with the owner of all tasks.
@@ -74,7 +80,7 @@ impl<A: Answer> Server<A> {
     /// A server of `listener` that speaks by `tls`.
     pub fn new(listener: TcpListener, tls: ServerConfig, answer: A) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(tls));
-        Self { listener, acceptor, answer: Arc::new(answer), peers: Arc::default() }
+        Self { listener, acceptor, answer: Arc::new(answer), peers: Peers::new(OF_PEER), room: Room::default() }
     }
 
     /// Accepts until draining starts; connections then finish what they do.
@@ -97,8 +103,8 @@ impl<A: Answer> Server<A> {
                     continue;
                 }
             };
-            let Some(guest) = self.peers.admit(peer.ip()) else {
-                debug!(src.addr = %peer, most = peers::CONNECTIONS, "a peer has too many connections");
+            let Some(guest) = self.peers.enter(peer.ip(), || self.room.of_another()) else {
+                debug!(src.addr = %peer, most = OF_PEER, "a peer has too many connections");
                 continue;
             };
             // It fails only where the connection is gone, which the handshake will tell.
@@ -115,7 +121,7 @@ impl<A: Answer> Server<A> {
 async fn converse<A: Answer>(
     acceptor: TlsAcceptor,
     stream: TcpStream,
-    guest: Guest,
+    guest: Place<Room>,
     answer: Arc<A>,
     drain: DrainWatch,
 ) {
@@ -171,7 +177,7 @@ async fn idle(requests: &AtomicU64) {
     }
 }
 
-async fn reply<A: Answer>(answer: &A, guest: &Guest, request: Request<Incoming>) -> Reply {
+async fn reply<A: Answer>(answer: &A, guest: &Place<Room>, request: Request<Incoming>) -> Reply {
     let (head, body) = request.into_parts();
     let text = |status, text: String| Reply::text(status, text + "\n");
     if head.uri.path() != PATH {
@@ -182,7 +188,7 @@ async fn reply<A: Answer>(answer: &A, guest: &Guest, request: Request<Incoming>)
         let found = head.method;
         return text(StatusCode::METHOD_NOT_ALLOWED, format!("{PATH} does not answer {found}; POST is accepted"));
     }
-    match guest.room().read(body).await {
+    match guest.shared().read(body).await {
         Ok(body) => answer.answer(head.uri.query(), &body.bytes).await,
         Err(error) => text(error.status(), error.to_string()),
     }

@@ -81,10 +81,10 @@ where
     }
 }
 
-async fn accept(listener: &TcpListener, peers: &Peers) -> (TcpStream, Place) {
+async fn accept(listener: &TcpListener, peers: &Arc<Peers>) -> (TcpStream, Place) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => match peers.enter(peer.ip()) {
+            Ok((stream, peer)) => match peers.enter(peer.ip(), || ()) {
                 Some(place) => return (stream, place),
                 None => tracing::debug!(%peer, "a peer with all the connections that it may have"),
             },
