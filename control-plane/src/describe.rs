@@ -115,7 +115,7 @@ fn service(world: &World, service: &Service) -> Value {
 fn workload(world: &World, workload: &Workload) -> Value {
     let capture = match &workload.capture {
         Capture::Outside => json!("outside the mesh"),
-        Capture::Redirected => json!("redirected"),
+        Capture::Redirected { .. } => json!("redirected"),
         Capture::Explicit { inbound, upstreams } => json!({
             "inbound": inbound.iter().map(|p| format!("{} -> {}", p.listen, p.application)).collect::<Vec<_>>(),
             "upstreams": upstreams.iter().map(|u| {

@@ -1,12 +1,16 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
     sync::Arc,
 };
 
 use byrnie_identity::Account;
 
 use crate::{Origin, Protocol, ServiceName, WorkloadName};
+
+/// What a sidecar offers to all, in plain text, and is not redirected: metrics and probes, health, Envoy's statistics.
+const OPEN: [u16; 3] = [15020, 15021, 15090];
 
 /// A Pod, as far as the mesh cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +41,10 @@ pub enum Capture {
     /// No sidecar.
     Outside,
     /// All traffic is redirected to 15001 and 15006.
-    Redirected,
+    Redirected {
+        /// But for what comes to these ports of the Pod (`byrnie.io/exclude-inbound-ports`).
+        excluded: Vec<RangeInclusive<u16>>,
+    },
     /// Listeners bound to given addresses, no redirection (`byrnie.io/inbound`, `byrnie.io/upstreams`).
     Explicit {
         /// Where the sidecar listens for the application.
@@ -83,7 +90,11 @@ impl Workload {
     pub fn is_meshed_at(&self, address: SocketAddr) -> bool {
         match &self.capture {
             Capture::Outside => false,
-            Capture::Redirected => self.ips.contains(&address.ip()),
+            Capture::Redirected { excluded } => {
+                let port = address.port();
+                let is_led = !OPEN.contains(&port) && !excluded.iter().any(|ports| ports.contains(&port));
+                is_led && self.ips.contains(&address.ip())
+            }
             Capture::Explicit { inbound, .. } => {
                 let listens = |port: &InboundPort| port.called(&self.ips).any(|called| called == address);
                 inbound.iter().any(listens)

@@ -193,7 +193,7 @@ impl Builder {
         let shown = listeners.into_iter().map(|listener| (View::Workload(name.clone()), listener)).collect();
         self.replace(Owner::Workload(name.clone()), shown);
         // Without redirection nothing would arrive at the listeners of services' addresses.
-        let secluded = workload.is_some_and(|workload| workload.capture != Capture::Redirected);
+        let secluded = workload.is_some_and(|workload| !matches!(workload.capture, Capture::Redirected { .. }));
         self.owned.seclude(name, secluded);
         self.listening_for.set(name, workload.map(|workload| upstreams(workload)).unwrap_or_default());
     }
@@ -250,6 +250,6 @@ fn is_opaque(port: &ServicePort) -> bool {
 fn upstreams(workload: &Workload) -> BTreeSet<ServiceName> {
     match &workload.capture {
         Capture::Explicit { upstreams, .. } => upstreams.iter().map(|upstream| upstream.service.clone()).collect(),
-        Capture::Redirected | Capture::Outside => BTreeSet::new(),
+        Capture::Redirected { .. } | Capture::Outside => BTreeSet::new(),
     }
 }

@@ -61,7 +61,7 @@ impl Pods {
 fn addresses(workload: &Workload) -> impl Iterator<Item = IpAddr> {
     let (ips, inbound) = match &workload.capture {
         Capture::Outside => (&[][..], &[][..]),
-        Capture::Redirected => (&*workload.ips, &[][..]),
+        Capture::Redirected { .. } => (&*workload.ips, &[][..]),
         Capture::Explicit { inbound, .. } => (&[][..], &**inbound),
     };
     let called = inbound.iter().flat_map(|port| port.called(&workload.ips)).map(|address| address.ip());

@@ -68,7 +68,7 @@ fn gated(authority: Arc<Authority>, accepted: Accepted, open: bool) -> TokenGate
         labels: Default::default(),
         ips: Vec::new(),
         zone: None,
-        capture: Capture::Redirected,
+        capture: Capture::Redirected { excluded: Vec::new() },
         served: Vec::new(),
     };
     let (world, _) = World::default().apply([Update::Workload(name, Some(Arc::new(workload)))]);

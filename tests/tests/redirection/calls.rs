@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Whether there is an answer is known long before.
-const LIMIT: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// Where a call is not answered.
 pub const NONE: &str = "none";
@@ -43,7 +43,7 @@ pub const PORTS: [(u16, u16, Speech); 5] = [
 
 /// What the caller, a process of this user, is told: the application's answer, or why there is none.
 pub fn call(caller: &Pod, user: u32, to: SocketAddr, speech: Speech) -> String {
-    let limited = async { timeout(LIMIT, answer(to, speech)).await.context("within 2 s")? };
+    let limited = async { timeout(LIMIT, answer(to, speech)).await.context("within 10 s")? };
     caller.run(user, limited).unwrap_or_else(|error| format!("none: {error:#}"))
 }
 

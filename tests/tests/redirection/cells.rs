@@ -1,6 +1,6 @@
 //! Who calls whom, and what has to come of it.
 
-use byrnie_tests::sidecar::Proxy;
+use byrnie_tests::{http, sidecar::Proxy};
 
 use crate::{
     calls::{NONE, PORTS, SOMEBODY, Speech, answer_of, call},
@@ -46,6 +46,12 @@ pub fn from_the_mesh(cells: &mut Cells, backend: &str, family: Family, caller: &
         cells.check(&format!("{what}, port {port} of its Service"), &found, &expected);
         let found = call(caller, APPLICATION, server.at(family, target), speech);
         cells.check(&format!("{what}, {target} of its headless Service"), &found, &expected);
+    }
+    if server.proxy().is_some() {
+        // The sidecar's own, which has no TLS.
+        let health = http::get(server.at(family, 15021), "health", "/healthz/ready");
+        let found = caller.run(APPLICATION, health).map_or_else(|error| error.to_string(), |answer| answer.body);
+        cells.check(&format!("{what}, its health"), &found, "LIVE\n");
     }
     // Of no Service. Envoy knows none but those, and passes the rest on as it is.
     let found = call(caller, APPLICATION, server.at(family, OPEN), Speech::Http);

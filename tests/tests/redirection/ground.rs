@@ -32,11 +32,9 @@ impl Ground {
         run("ip", "addr add 10.77.0.1/24 dev bridge")?;
         run("ip", "addr add fd77::1/64 dev bridge nodad")?;
         run("ip", "link set bridge up")?;
-        // What comes here with the address of a Service was led by no sidecar.
-        fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
-        fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1")?;
-        run("ip", "route add unreachable 10.96.0.0/16")?;
-        run("ip", "route add unreachable fd96::/64")?;
+        // What comes here with the address of a Service was led by no sidecar: it is told at once that nobody listens.
+        run("ip", "route add local 10.96.0.0/16 dev lo")?;
+        run("ip", "route add local fd96::/64 dev lo")?;
         fs::create_dir_all(PROGRAMS)?;
         for (name, file) in [("byrnie-proxy", program("byrnie-proxy")?), ("envoy", tools::path("envoy")?)] {
             let place = Path::new(PROGRAMS).join(name);
@@ -52,7 +50,7 @@ metadata: {{name: default, namespace: shop}}
 spec: {{mode: Strict, ports: [{{port: {OPEN}, mode: Permissive}}, {{port: {APART}, mode: Permissive}}]}}
 "
         );
-        let files: Vec<_> = pods.iter().map(|pod| (format!("{}.yaml", pod.name()), pod.objects())).collect();
+        let files: Vec<_> = pods.iter().map(|pod| (format!("{}.yaml", pod.name()), pod.objects(""))).collect();
         let mut files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
         files.push(("strict.yaml", strict));
         let xds = SocketAddr::from(([10, 77, 0, 1], 15012));

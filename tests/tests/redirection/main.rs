@@ -7,7 +7,7 @@ mod ground;
 mod names;
 mod pod;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use byrnie_tests::{netns::isolated, sidecar::Proxy};
 
 use crate::{
@@ -77,9 +77,34 @@ fn what_is_excluded_goes_round_the_sidecar() -> Result<()> {
                 }
             }
         }
+        for server in [MICRO, ENVOY] {
+            excluded_for_callers(&ground, ground.pod(server.0)?).await?;
+        }
         cells.finish(80);
         Ok(())
     })
+}
+
+/// Where the Pod says so, callers of its Service know that no sidecar takes the call.
+async fn excluded_for_callers(ground: &Ground, server: &Pod) -> Result<()> {
+    server.init(&format!("--no-check --exclude-inbound-ports {HTTP}"))?;
+    let annotation = format!(", byrnie.io/exclude-inbound-ports: '{HTTP}'");
+    ground.mesh.write(&format!("{}.yaml", server.name()), &server.objects(&annotation))?;
+    let expected = answer_of(server, SOMEBODY, Speech::Http);
+    for family in FAMILIES {
+        for caller in [MICRO_CALLER, ENVOY_CALLER] {
+            let (what, caller) = (format!("{family:?}, {} to {}", caller.0, server.name()), ground.pod(caller.0)?);
+            for to in [server.service(family, 80), server.at(family, HTTP)] {
+                let answered = async |_: &_| {
+                    let found = call(caller, APPLICATION, to, Speech::Http);
+                    ensure!(found == expected, "{found:?}, not {expected:?}");
+                    Ok(true)
+                };
+                ground.mesh.until(&what, answered).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The port takes plain text too, so that the application can tell.
@@ -112,6 +137,7 @@ fn excluded_outbound(
             cells.check(&format!("{what}, to another"), &found, &answer_of(other, caller.name(), Speech::Http));
         }
     }
+    caller.init(&format!("--backend {backend} --no-check"))?;
     Ok(())
 }
 

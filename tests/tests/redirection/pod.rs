@@ -103,14 +103,14 @@ impl Pod {
         }
     }
 
-    /// The Pod, and for each family a Service and a headless one.
-    pub fn objects(&self) -> String {
+    /// The Pod, with an annotation more or none, and for each family a Service and a headless one.
+    pub fn objects(&self, annotation: &str) -> String {
         let (name, [v4, v6]) = (self.name, [Family::V4, Family::V6].map(|family| self.ip(family)));
         let status = if self.proxy.is_some() { "byrnie.io/status: injected" } else { "" };
         let pod = format!(
             "apiVersion: v1
 kind: Pod
-metadata: {{name: {name}, namespace: shop, labels: {{app: {name}}}, annotations: {{{status}}}}}
+metadata: {{name: {name}, namespace: shop, labels: {{app: {name}}}, annotations: {{{status}{annotation}}}}}
 spec: {{serviceAccountName: {name}}}
 status:
   phase: Running

@@ -57,7 +57,7 @@ fn workload(name: &str, of: &[(&str, &str)]) -> Workload {
         labels: labels(of),
         ips: Vec::new(),
         zone: None,
-        capture: Capture::Redirected,
+        capture: Capture::Redirected { excluded: Vec::new() },
         served: Vec::new(),
         name,
     }

@@ -34,7 +34,7 @@ pub fn shared(world: &World) -> Vec<Resource> {
 pub fn of_workload(world: &World, workload: &Workload) -> Vec<Resource> {
     match &workload.capture {
         Capture::Outside => Vec::new(),
-        Capture::Redirected => {
+        Capture::Redirected { .. } => {
             let at = wildcards(workload, outbound::PORT);
             let own = at.iter().any(SocketAddr::is_ipv6).then(|| outbound::redirected(world.mesh(), &at));
             inbound::redirected(world, workload).into_iter().chain(own).collect()

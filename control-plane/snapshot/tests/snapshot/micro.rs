@@ -57,7 +57,7 @@ fn cart() -> [Update; 2] {
 }
 
 fn redirected(pod: &str) -> Update {
-    workload(pod, Capture::Redirected)
+    workload(pod, Capture::Redirected { excluded: Vec::new() })
 }
 
 fn bound(listen: &str) -> Capture {

@@ -72,7 +72,7 @@ fn the_mesh_settings_reach_what_each_proxy_has_one_of() {
         put(service("cart", &[(80, Protocol::Http1)])),
         endpoints("cart", 80, &["10.0.0.1:8080=cart"]),
         workload("caller", calling("cart", 80)),
-        workload("redirected", Capture::Redirected),
+        workload("redirected", Capture::Redirected { excluded: Vec::new() }),
         workload("serving", serving),
     ]);
     let reached = from(&snapshot, ObjectKind::MeshConfig, "", "default");

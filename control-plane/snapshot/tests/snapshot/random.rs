@@ -99,7 +99,8 @@ fn policies() -> impl Strategy<Value = Update> {
 fn workloads() -> impl Strategy<Value = Update> {
     let capture = prop_oneof![
         Just(Capture::Outside),
-        Just(Capture::Redirected),
+        Just(Capture::Redirected { excluded: Vec::new() }),
+        Just(Capture::Redirected { excluded: vec![8080..=8081] }),
         (one_of(), 80_u16..83).prop_map(|(service, port)| calling(service, port)),
     ];
     (one_of(), prop::option::weighted(0.8, capture)).prop_map(|(of, capture)| match capture {

@@ -199,6 +199,15 @@ fn only_where_a_sidecar_listens_has_an_endpoint_an_account() {
     let endpoints = mesh.world.endpoints(&cart()).unwrap();
     assert_eq!(endpoints.accounts(80), [&Account::new("shop", "cart")]);
     assert!(endpoints.any_outside(81));
+
+    let injected = json!({"byrnie.io/status": "injected", "byrnie.io/exclude-inbound-ports": "8081-8082"});
+    mesh.put(&[
+        selecting(json!([{"port": 80, "targetPort": 8080}, {"port": 81, "targetPort": 8081}, {"port": 82, "targetPort": 15020}])),
+        with(pod("a", "10.0.0.1"), &[("/metadata/annotations", injected)]),
+    ]);
+    let endpoints = mesh.world.endpoints(&cart()).unwrap();
+    assert_eq!(endpoints.accounts(80), [&Account::new("shop", "cart")]);
+    assert!(endpoints.any_outside(81) && endpoints.any_outside(82), "what is not redirected");
 }
 
 #[test]
@@ -245,7 +254,7 @@ fn services_that_disagree_leave_a_port_undeclared() {
     assert!(touched.contains(&Touched::Workload(WorkloadName::new("shop", "a"))));
     assert_eq!((served(&mesh)[0].protocol, &served(&mesh)[0].service), (Protocol::Undeclared, &cart()));
     let third = with(other("http"), &[("/metadata/name", json!("third"))]);
-    mesh.put(&[third.clone()]);
+    mesh.put(std::slice::from_ref(&third));
     assert_eq!(served(&mesh)[0].protocol, Protocol::Undeclared, "a majority decides nothing");
     mesh.delete(&third);
     mesh.delete(&other("tcp"));

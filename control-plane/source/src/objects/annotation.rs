@@ -1,6 +1,6 @@
 //! Annotations of Pods that say how their traffic comes to a sidecar.
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, net::SocketAddr, ops::RangeInclusive};
 
 use byrnie_model::{Capture, InboundPort, ServiceName, UpstreamPort};
 
@@ -20,9 +20,12 @@ pub const STATUS: &str = "byrnie.io/status";
 /// what a proxy says of itself.
 pub const PROXY: &str = "byrnie.io/proxy";
 
+/// Ports of the Pod that are not redirected, comma-separated, with ranges: so they are called without mutual TLS.
+const EXCLUDED: &str = "byrnie.io/exclude-inbound-ports";
+
 /// What a Pod says of the sidecar that is injected; the injector reads and checks these.
 pub const INJECTION: [&str; 13] = [
-    "byrnie.io/exclude-inbound-ports",
+    EXCLUDED,
     "byrnie.io/exclude-outbound-ports",
     "byrnie.io/exclude-outbound-cidrs",
     "byrnie.io/exclude-uids",
@@ -79,14 +82,19 @@ pub(crate) fn tell_unread(pod: &Pod, at: Cursor<'_>) {
 /// How the Pod's traffic comes to its sidecar. Explicit addresses win over redirection.
 pub(crate) fn capture(pod: &Pod, at: Cursor<'_>) -> Capture {
     let annotations = &pod.metadata.annotations;
+    let metadata = at.key("metadata");
+    let place = metadata.key("annotations");
     let (inbound, upstreams) = (annotations.get(INBOUND), annotations.get(UPSTREAMS));
     if inbound.is_none() && upstreams.is_none() {
         let redirected = annotations.get(STATUS).is_some_and(|status| &**status == "injected");
         // A Pod on its node's network has no traffic of its own that could be redirected.
-        return if redirected && !pod.spec.host_network { Capture::Redirected } else { Capture::Outside };
+        if !redirected || pod.spec.host_network {
+            return Capture::Outside;
+        }
+        let place = place.key(EXCLUDED);
+        return Capture::Redirected { excluded: excluded(annotations.get(EXCLUDED), place) };
     }
-    let metadata = at.key("metadata");
-    let annotations = metadata.key("annotations");
+    let annotations = place;
     let mut listens = BTreeSet::new();
     let inbound = parse(inbound, annotations.key(INBOUND), &mut listens, |entry| {
         let (listen, application) = halves(entry, "LISTEN=APPLICATION, as in 127.0.1.10:8080=127.0.0.1:18080")?;
@@ -105,6 +113,26 @@ pub(crate) fn capture(pod: &Pod, at: Cursor<'_>) -> Capture {
     Capture::Explicit { inbound, upstreams }
 }
 
+fn excluded(text: Option<&std::sync::Arc<str>>, at: Cursor<'_>) -> Vec<RangeInclusive<u16>> {
+    let port = |text: &str| text.parse().ok().filter(|port| *port > 0);
+    let range = |entry: &str| {
+        let (first, last) = entry.split_once('-').unwrap_or((entry, entry));
+        Some(port(first)?..=port(last)?).filter(|range| !range.is_empty())
+    };
+    let mut ranges = Vec::new();
+    for entry in entries(text) {
+        match range(entry) {
+            Some(range) => ranges.push(range),
+            None => at.refuse(format!("entry {entry:?}: 1 to 65535 is accepted, and a range such as 8000-8010")),
+        }
+    }
+    ranges
+}
+
+fn entries(text: Option<&std::sync::Arc<str>>) -> impl Iterator<Item = &str> {
+    text.map_or("", |text| text).split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
 fn parse<T>(
     text: Option<&std::sync::Arc<str>>,
     at: Cursor<'_>,
@@ -112,8 +140,7 @@ fn parse<T>(
     mut entry_of: impl FnMut(&str) -> Result<(SocketAddr, T), String>,
 ) -> Vec<T> {
     let mut parsed = Vec::new();
-    let entries = text.map_or("", |text| text).split(',').map(str::trim).filter(|entry| !entry.is_empty());
-    for entry in entries {
+    for entry in entries(text) {
         match entry_of(entry) {
             Ok((listen, value)) if listens.insert(listen) => parsed.push(value),
             Ok((listen, _)) => {
@@ -231,8 +258,19 @@ mod tests {
 
     #[test]
     fn an_injected_pod_is_redirected_and_any_other_is_outside() {
-        assert_eq!(read(json!({STATUS: "injected"})).unwrap(), Capture::Redirected);
+        assert_eq!(read(json!({STATUS: "injected"})).unwrap(), Capture::Redirected { excluded: Vec::new() });
         assert_eq!(read(json!({STATUS: "skipped"})).unwrap(), Capture::Outside);
         assert_eq!(read(json!({})).unwrap(), Capture::Outside);
+    }
+
+    #[test]
+    fn ports_that_are_not_redirected_are_told_one_by_one_and_by_ranges() {
+        let found = read(json!({STATUS: "injected", EXCLUDED: "22, 9000-9010"})).unwrap();
+        assert_eq!(found, Capture::Redirected { excluded: vec![22..=22, 9000..=9010] });
+        for entry in ["0", "ssh", "9010-9000", "1-65536"] {
+            let errors = read(json!({STATUS: "injected", EXCLUDED: entry})).unwrap_err();
+            let told = format!("entry {entry:?}: 1 to 65535 is accepted, and a range such as 8000-8010");
+            assert_eq!(errors, [format!("metadata.annotations[byrnie.io/exclude-inbound-ports]: {told}")]);
+        }
     }
 }

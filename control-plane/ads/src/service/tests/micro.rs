@@ -51,7 +51,7 @@ fn pod(name: &str, ip: &str) -> Update {
         labels: Default::default(),
         ips: vec![ip.parse().unwrap()],
         zone: None,
-        capture: Capture::Redirected,
+        capture: Capture::Redirected { excluded: Vec::new() },
         served: Vec::new(),
     };
     Update::Workload(name, Some(workload.into()))

@@ -230,7 +230,7 @@ fn silence_is_taken_for_plain_text_soon_where_a_server_may_speak_first_and_never
 fn a_redirected_pod_takes_every_port_on_one_listener_and_calls_its_application_from_its_own_source() {
     let ports = [(8080, Protocol::Http1), (5432, Protocol::Tcp)];
     let world = world([policy(PeerMode::Permissive, &[(9000, PeerMode::Strict)])]);
-    let resources = of_workload(&world, &workload(Capture::Redirected, &ports));
+    let resources = of_workload(&world, &workload(Capture::Redirected { excluded: Vec::new() }, &ports));
     let clusters = clusters(&resources);
     let names: Vec<_> = clusters.iter().map(|cluster| &*cluster.name).collect();
     assert_eq!(names, ["in/passthrough", "in/shop/cart-1:8080", "in/shop/cart-1:5432"]);
@@ -250,7 +250,7 @@ fn a_redirected_pod_takes_every_port_on_one_listener_and_calls_its_application_f
 
 #[test]
 fn a_pod_with_ipv6_listens_on_both_families() {
-    let mut pod = workload(Capture::Redirected, &[]);
+    let mut pod = workload(Capture::Redirected { excluded: Vec::new() }, &[]);
     assert_eq!(listeners(&of_workload(&World::default(), &pod)).len(), 1);
     pod.ips.push("fd00::1".parse().unwrap());
     let listeners = listeners(&of_workload(&World::default(), &pod));
