@@ -9,8 +9,8 @@ use byrnie_identity::Account;
 
 use crate::{Origin, Protocol, ServiceName, WorkloadName};
 
-/// What a sidecar offers to all, in plain text, and is not redirected: metrics and probes, health, Envoy's statistics.
-const OPEN: [u16; 3] = [15020, 15021, 15090];
+/// What a sidecar offers to all, in plain text, and is not redirected: metrics and probes, health.
+const OPEN: [u16; 2] = [15020, 15021];
 
 /// A Pod, as far as the mesh cares.
 #[derive(Clone, Debug, PartialEq, Eq)]
