@@ -37,6 +37,16 @@ pub async fn bind(purpose: &'static str, flag: &'static str, address: SocketAddr
     listen(address).map_err(|source| BindError { purpose, address, flag, source })
 }
 
+/// The same where there is an address.
+pub async fn bind_given(
+    purpose: &'static str,
+    flag: &'static str,
+    address: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, BindError> {
+    let Some(address) = address else { return Ok(None) };
+    bind(purpose, flag, address).await.map(Some)
+}
+
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     // A restart need not wait for connections of its predecessor to time out.

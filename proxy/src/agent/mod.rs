@@ -1,9 +1,9 @@
 //! The agent beside an Envoy: it is to the mesh what the micro-proxy is, and leaves the traffic to Envoy.
 //!
 //! It makes the key and has it signed, as the micro-proxy does, writes the bootstrap that Envoy is started with, and serves
-//! Envoy's streams at a Unix [`socket`]. What they say is [passed on](relay) to the control plane and back as it is, but
-//! for [`secrets`]: those the agent answers, and the control plane is not asked for any. [`health`] tells a kubelet how
-//! far both are, and the [port](crate::pod) of probes and [`metrics`] stands beside it.
+//! Envoy's streams at a Unix socket. What they say is passed on to the control plane and back as it is, but
+//! for secrets: those the agent answers, and the control plane is not asked for any. A page of health tells a kubelet how
+//! far both are, and the [port](crate::pod) of probes and metrics stands beside it.
 
 mod codec;
 mod files;
@@ -84,14 +84,8 @@ impl Agent {
     /// Where a port, the socket or the bootstrap cannot be had.
     pub async fn build(settings: Settings) -> Result<Self, StartError> {
         let signals = Signals::register()?;
-        let health = match settings.sidecar.health {
-            Some(address) => Some(listen::bind("health", "--health-port", address).await?),
-            None => None,
-        };
-        let probes = match settings.sidecar.probes {
-            Some(address) => Some(listen::bind("probes", "--probe-port", address).await?),
-            None => None,
-        };
+        let health = listen::bind_given("health", "--health-port", settings.sidecar.health).await?;
+        let probes = listen::bind_given("probes", "--probe-port", settings.sidecar.probes).await?;
         let socket = files::bind(&settings.socket)
             .map_err(|source| StartError::Socket { path: settings.socket.clone(), source })?;
         files::replace(&settings.bootstrap, &envoy_bootstrap(&settings))

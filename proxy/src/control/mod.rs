@@ -92,14 +92,8 @@ impl Proxy {
         let started = SystemTime::now();
         let signals = Signals::register()?;
         let admin = listen::bind("admin", "--admin-address", settings.admin).await?;
-        let health = match settings.sidecar.health {
-            Some(address) => Some(listen::bind("health", "--health-port", address).await?),
-            None => None,
-        };
-        let probes = match settings.sidecar.probes {
-            Some(address) => Some(listen::bind("probes", "--probe-port", address).await?),
-            None => None,
-        };
+        let health = listen::bind_given("health", "--health-port", settings.sidecar.health).await?;
+        let probes = listen::bind_given("probes", "--probe-port", settings.sidecar.probes).await?;
         let (link, xds) = Link::new(xds_settings(&settings.sidecar))?;
         let identity = Arc::new(Current::new());
         let sidecar = &settings.sidecar;
