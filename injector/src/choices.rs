@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use byrnie_init::{Cidr, Ids, Interface, List, Ports, ValueError};
+use byrnie_model::{LOG_LEVELS, is_log_filter};
 use serde_json::Value;
 
 use crate::{
@@ -72,7 +73,7 @@ impl Choices {
             resources: resources(&settings.resources, found)?,
             log_level: match (proxy, found(Annotation::LogLevel)?) {
                 (ProxyKind::Micro, None) => settings.log_level.clone(),
-                (ProxyKind::Micro, Some(filter)) => checked(Annotation::LogLevel, filter, is_filter, LEVELS)?,
+                (ProxyKind::Micro, Some(filter)) => checked(Annotation::LogLevel, filter, is_log_filter, LEVELS)?,
                 (ProxyKind::Envoy, None) => level(&settings.log_level).to_owned(),
                 (ProxyKind::Envoy, Some(level)) => checked(Annotation::LogLevel, level, is_level, ENVOY_LEVELS)?,
             },
@@ -199,20 +200,12 @@ const ENVOY_LEVELS: &str = "off, error, warn, info, debug and trace are accepted
 
 /// Envoy has a name of its own for one of them, and knows ours too.
 fn is_level(text: &str) -> bool {
-    ["off", "error", "warn", "info", "debug", "trace"].contains(&text)
+    LOG_LEVELS.contains(&text)
 }
 
 /// The level of a filter for all that it does not name.
 fn level(filter: &str) -> &str {
     filter.split(',').rfind(|part| is_level(part)).unwrap_or("info")
-}
-
-fn is_filter(text: &str) -> bool {
-    let is_target = |target: &str| target.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'));
-    text.split(',').all(|part| match part.split_once('=') {
-        None => is_level(part),
-        Some((target, level)) => !target.is_empty() && is_target(target) && is_level(level),
-    })
 }
 
 fn is_image(text: &str) -> bool {

@@ -19,7 +19,7 @@ use crate::{
 /// The Pod with all that is ours, whether it had it before or not: injecting twice is injecting once.
 pub fn injected(pod: &Value, settings: &Settings) -> Result<Value, Refusal> {
     let choices = Choices::read(pod, settings)?;
-    let is_ours = pod::annotation(pod, STATUS) == Some(INJECTED);
+    let is_ours = pod::is_injected(pod);
     let mut pod = pod.clone();
     let shape = |field: &str| Refusal::Shape { field: field.to_owned(), wanted: "an object" };
     let root = pod.as_object_mut().ok_or_else(|| shape("the Pod"))?;

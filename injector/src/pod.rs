@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::refusal::Refusal;
+use crate::{
+    annotation::{INJECTED, STATUS},
+    refusal::Refusal,
+};
 
 /// The text at a JSON pointer.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
@@ -17,6 +20,11 @@ pub fn annotation<'a>(pod: &'a Value, name: &str) -> Option<&'a str> {
 /// A label of the Pod.
 pub fn label<'a>(pod: &'a Value, name: &str) -> Option<&'a str> {
     pod.pointer("/metadata/labels")?.get(name)?.as_str()
+}
+
+/// Whether the Pod bears the mark of one that was injected.
+pub fn is_injected(pod: &Value) -> bool {
+    annotation(pod, STATUS) == Some(INJECTED)
 }
 
 /// A container's or volume's name.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use byrnie_control_plane::cluster_names::INJECT;
-use byrnie_injector::{Cause, Decision, Namespace, Place, Settings, decide};
+use byrnie_injector::{Cause, Decision, Namespace, Place, Settings, decide, is_injected};
 use byrnie_model::{ObjectKind, ObjectRef};
 use byrnie_source::{CallError, Calls, Cluster, ObjectPath, objects::mesh_config};
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ struct Told {
 
 /// By the same decision as when a Pod is made, which is over for this one.
 fn told(pod: &Value, namespace: &Namespace, settings: &Settings) -> Told {
-    let injected = pod["metadata"]["annotations"]["byrnie.io/status"] == "injected";
+    let injected = is_injected(pod);
     let is_labelled = namespace.labels.get(INJECT.0).is_some_and(|value| value == INJECT.1);
     let (reason, is_good) = match decide(pod, namespace, settings) {
         // What is there may be of other settings, which are those of its time.

@@ -20,6 +20,18 @@ pub struct Injection {
     pub rewrite_probes: Option<bool>,
 }
 
+/// What a sidecar can log by itself, without a target.
+pub const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// Whether a text is what a sidecar's `--log` takes: levels, and levels by target, as in `info,byrnie_xds=debug`.
+pub fn is_log_filter(text: &str) -> bool {
+    let is_target = |target: &str| target.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'));
+    text.split(',').all(|part| match part.split_once('=') {
+        None => LOG_LEVELS.contains(&part),
+        Some((target, level)) => !target.is_empty() && is_target(target) && LOG_LEVELS.contains(&level),
+    })
+}
+
 /// Which sidecar a Pod has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyKind {

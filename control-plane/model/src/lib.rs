@@ -22,7 +22,7 @@ mod workload;
 mod world;
 
 pub use endpoint::{Endpoint, EndpointState, ServiceEndpoints};
-pub use injection::{Injection, ProxyKind, ProxyResources};
+pub use injection::{Injection, LOG_LEVELS, ProxyKind, ProxyResources, is_log_filter};
 pub use mesh::{MeshConfig, PeerMode, UnknownOutbound};
 pub use name::{NameError, PolicyName, RouteName, ServiceName, WorkloadName};
 pub use origin::{ObjectKind, ObjectRef, Origin, Place};

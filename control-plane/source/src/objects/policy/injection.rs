@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use byrnie_model::{Injection, ProxyKind, ProxyResources};
+use byrnie_model::{Injection, ProxyKind, ProxyResources, is_log_filter};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
@@ -90,7 +90,9 @@ struct Quantities {
 
 impl InjectionSpec {
     pub(super) fn read(&self, at: Cursor<'_>) -> Injection {
-        if let Some(filter) = self.log_level.as_deref().filter(|filter| !is_filter(filter)) {
+        if let Some(filter) =
+            self.log_level.as_deref().filter(|filter| filter.len() > LONGEST_FILTER || !is_log_filter(filter))
+        {
             at.key("logLevel").refuse(format!("{filter:?} is no filter: {LEVELS}"));
         }
         let pre_stop_delay = self.pre_stop_delay.map(|span| span.0);
@@ -178,15 +180,4 @@ impl JsonSchema for Annotation {
             "enum": Self::all().collect::<Vec<_>>(),
         })
     }
-}
-
-/// Whether [`FILTER`] takes it.
-fn is_filter(text: &str) -> bool {
-    let is_level = |level| ["off", "error", "warn", "info", "debug", "trace"].contains(&level);
-    let is_target = |target: &str| target.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'));
-    text.len() <= LONGEST_FILTER
-        && text.split(',').all(|part| match part.split_once('=') {
-            None => is_level(part),
-            Some((target, level)) => !target.is_empty() && is_target(target) && is_level(level),
-        })
 }
