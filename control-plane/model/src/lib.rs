@@ -13,6 +13,7 @@ mod name;
 mod origin;
 pub mod policy;
 mod protocol;
+mod quantity;
 pub mod resolve;
 pub mod route;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use mesh::{MeshConfig, PeerMode, UnknownOutbound};
 pub use name::{NameError, PolicyName, RouteName, ServiceName, WorkloadName};
 pub use origin::{ObjectKind, ObjectRef, Origin, Place};
 pub use protocol::Protocol;
+pub use quantity::{Quantity, is_quantity};
 pub use service::{Service, ServiceKind, ServicePort};
 pub use workload::{Capture, InboundPort, Served, UpstreamPort, Workload};
 pub use world::{Touched, Update, World};

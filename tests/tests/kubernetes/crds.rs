@@ -216,6 +216,33 @@ async fn what_the_mesh_would_refuse_is_refused_at_admission_with_what_is_accepte
 }
 
 #[tokio::test]
+async fn quantities_mean_what_they_mean_in_a_pod() -> Result<()> {
+    let server = defined().await?;
+    let same = [
+        ("1e3", "1k"),
+        (".5", "500m"),
+        ("700m", "0.7"),
+        ("1.", "+1"),
+        ("99999999999999999999", "1e99"),
+        ("1e-99", "1n"),
+    ];
+    for (request, limit) in same {
+        let resources = format!("{{requests: {{memory: \"{request}\"}}, limits: {{memory: \"{limit}\"}}}}");
+        let config = object("MeshConfig", "default", &format!("{{injection: {{proxyResources: {resources}}}}}"));
+        let template = format!(
+            "{{metadata: {{labels: {{app: a}}}}, spec: {{containers: [{{name: a, image: a, resources: {resources}}}]}}}}"
+        );
+        let set =
+            object("ReplicaSet", "a", &format!("{{selector: {{matchLabels: {{app: a}}}}, template: {template}}}"))
+                .replace("mesh.byrnie.io/v1alpha1", "apps/v1");
+        for object in [config, set] {
+            assert_eq!(refusal(server, &object).await?, "", "{object}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn fields_are_explained_and_objects_listed_by_short_names() -> Result<()> {
     let server = defined().await?;
     let namespace = server.namespace("explained").await?;

@@ -131,9 +131,9 @@ impl Resources {
             [("cpu", &self.requests.cpu, &self.limits.cpu), ("memory", &self.requests.memory, &self.limits.memory)];
         for (name, request, limit) in pairs {
             if let (Some(request), Some(limit)) = (request, limit)
-                && limit.is_below(request)
+                && limit.0.is_below(&request.0)
             {
-                let (limit, request) = (limit.text(), request.text());
+                let (limit, request) = (limit.0.text(), request.0.text());
                 limits_at.key(name).refuse(format!("{limit} is below requests.{name}, {request}"));
             }
         }
@@ -144,7 +144,10 @@ impl Resources {
 impl Quantities {
     fn read(&self) -> BTreeMap<Box<str>, Box<str>> {
         let given = [("cpu", &self.cpu), ("memory", &self.memory)];
-        given.into_iter().filter_map(|(name, quantity)| Some((name.into(), quantity.as_ref()?.text().into()))).collect()
+        given
+            .into_iter()
+            .filter_map(|(name, quantity)| Some((name.into(), quantity.as_ref()?.0.text().into())))
+            .collect()
     }
 }
 
