@@ -48,6 +48,6 @@ pub use decide::{Cause, Decision, Reason, decide};
 pub use inject::injected;
 pub use injector::{Injector, Options, StartError};
 pub use patch::{Operation, patch};
-pub use pod::is_injected;
+pub use pod::{has_sidecar, is_injected};
 pub use refusal::Refusal;
 pub use settings::{Namespace, ProxyKind, Resources, Settings};

@@ -1,5 +1,6 @@
 //! Parts of a Pod by their place.
 
+use byrnie_source::objects::annotation::SIDECAR;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -22,9 +23,15 @@ pub fn label<'a>(pod: &'a Value, name: &str) -> Option<&'a str> {
     pod.pointer("/metadata/labels")?.get(name)?.as_str()
 }
 
-/// Whether the Pod bears the mark of one that was injected.
+/// Whether the Pod bears the mark of one that was injected, which may be a copy: it stands in the Pod's metadata.
 pub fn is_injected(pod: &Value) -> bool {
     annotation(pod, STATUS) == Some(INJECTED)
+}
+
+/// Whether the Pod bears the mark beside its sidecar, as the control plane has it.
+pub fn has_sidecar(pod: &Value) -> bool {
+    let is_sidecar = |one: &Value| name(one) == SIDECAR && one["restartPolicy"] == "Always";
+    is_injected(pod) && pod["spec"]["initContainers"].as_array().is_some_and(|list| list.iter().any(is_sidecar))
 }
 
 /// A container's or volume's name.

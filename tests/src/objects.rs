@@ -20,6 +20,7 @@ pub struct Pod {
     upstreams: Vec<(SocketAddr, String)>,
     annotations: Vec<String>,
     labels: Vec<String>,
+    sidecar: &'static str,
     ready: bool,
 }
 
@@ -63,7 +64,8 @@ impl Pod {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         let (account, app) = (app.to_owned(), app.to_owned());
         let (inbound, upstreams, annotations, labels) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { namespace, name, account, app, ip: address(), inbound, upstreams, annotations, labels, ready: true }
+        let (ip, sidecar, ready) = (address(), "", true);
+        Self { namespace, name, account, app, ip, inbound, upstreams, annotations, labels, sidecar, ready }
     }
 
     /// On a given address.
@@ -78,9 +80,10 @@ impl Pod {
         self
     }
 
-    /// With an annotation more.
-    pub fn annotated(mut self, key: &str, value: &str) -> Self {
-        self.annotations.push(format!("{key}: \"{value}\""));
+    /// As the injector leaves it: with its mark, and the sidecar's container.
+    pub fn injected(mut self) -> Self {
+        self.sidecar = ", initContainers: [{name: byrnie-proxy, image: none, restartPolicy: Always}]";
+        self.annotations.push("byrnie.io/status: injected".to_owned());
         self
     }
 
@@ -132,7 +135,7 @@ impl Pod {
 
     /// The object.
     pub fn yaml(&self) -> String {
-        let Self { namespace, name, account, app, ip, .. } = self;
+        let Self { namespace, name, account, app, ip, sidecar, .. } = self;
         let upstreams: Vec<_> = self.upstreams.iter().map(|(listen, service)| format!("{listen}={service}")).collect();
         let mut annotations = self.annotations.clone();
         if !self.inbound.is_empty() {
@@ -152,7 +155,7 @@ metadata:
   namespace: {namespace}
   labels: {{app: {app}{labels}}}
   annotations: {{{annotations}}}
-spec: {{serviceAccountName: {account}}}
+spec: {{serviceAccountName: {account}{sidecar}}}
 status:
   phase: Running
   podIP: {ip}

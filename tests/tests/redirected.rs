@@ -42,8 +42,7 @@ metadata: {name: alias, namespace: shop}
 spec: {type: ExternalName, externalName: example.org, ports: [{port: 80}]}
 ";
     let rules = "- backendRefs: [{name: cart, port: 80, weight: 9}, {name: cart, port: 81, weight: 1}]";
-    let pods =
-        ["cart-1", "cart-2"].map(|name| Pod::new("shop", name, "cart").annotated("byrnie.io/status", "injected"));
+    let pods = ["cart-1", "cart-2"].map(|name| Pod::new("shop", name, "cart").injected());
     let policy = "apiVersion: mesh.byrnie.io/v1alpha1
 kind: PeerPolicy
 metadata: {name: peers, namespace: shop}

@@ -9,6 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use byrnie_control_plane::cluster_names::{
     CA_SECRET as OWN_SECRET, INJECT, TRUST_CONFIG_MAP as TRUST, TRUST_KEY as ROOTS,
 };
+use byrnie_injector::{has_sidecar, is_injected};
 use byrnie_source::{CallError, ObjectPath, Scope};
 use serde_json::Value;
 use time::{Duration, OffsetDateTime};
@@ -20,8 +21,8 @@ use super::{
     report::{Check, Report, log},
 };
 
-/// The annotations of Pods that have a sidecar.
-const SIDECAR: [&str; 3] = ["byrnie.io/inbound", "byrnie.io/upstreams", "byrnie.io/status"];
+/// The annotations of Pods that have a sidecar of their own.
+const EXPLICIT: [&str; 2] = ["byrnie.io/inbound", "byrnie.io/upstreams"];
 
 /// Certificates that end sooner are told of.
 const SOON: Duration = Duration::days(30);
@@ -82,7 +83,17 @@ impl Asked<'_> {
         let pods = self.calls.list(&Scope::metadata_of_pods()).await?;
         let maps = self.calls.list(&Scope::config_maps_named(TRUST)).await?;
         let namespace = self.installation.namespace();
-        Ok(trust(&of_mesh(&labelled, &pods, namespace), &maps, roots, namespace))
+        let mut namespaces = of_mesh(&labelled, &pods, namespace);
+        for name in with_mark(&pods) {
+            let has_map = || maps.iter().any(|map| map["metadata"]["namespace"] == *name);
+            // Metadata shows no containers, and the mark of an injected Pod may be a copy.
+            if !namespaces.contains(&name)
+                && (has_map() || self.calls.list(&Scope::pods_of(&name)).await?.iter().any(has_sidecar))
+            {
+                namespaces.insert(name);
+            }
+        }
+        Ok(trust(&namespaces, &maps, roots, namespace))
     }
 }
 
@@ -113,13 +124,21 @@ fn keys(material: &Material, is_given: bool, now: OffsetDateTime) -> Check {
     }
 }
 
-/// The namespaces that hold the roots: labelled, with a Pod that has a sidecar, and the control plane's own.
+/// The namespaces that hold the roots: labelled, with a Pod that has a sidecar of its own, and the control plane's.
 fn of_mesh(labelled: &[Value], pods: &[Value], own: &str) -> BTreeSet<String> {
-    let field = |object: &Value, field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
     let there = labelled.iter().filter(|namespace| namespace["metadata"]["deletionTimestamp"].is_null());
-    let has_sidecar = |pod: &&Value| SIDECAR.iter().any(|key| pod["metadata"]["annotations"][key].is_string());
-    let with_pods = pods.iter().filter(has_sidecar).map(|pod| field(pod, "namespace"));
+    let is_explicit = |pod: &&Value| EXPLICIT.iter().any(|key| pod["metadata"]["annotations"][key].is_string());
+    let with_pods = pods.iter().filter(is_explicit).map(|pod| field(pod, "namespace"));
     there.map(|namespace| field(namespace, "name")).chain(with_pods).chain([own.to_owned()]).collect()
+}
+
+/// Those with a Pod that bears the mark of an injected one.
+fn with_mark(pods: &[Value]) -> BTreeSet<String> {
+    pods.iter().filter(|pod| is_injected(pod)).map(|pod| field(pod, "namespace")).collect()
+}
+
+fn field(object: &Value, field: &str) -> String {
+    object["metadata"][field].as_str().unwrap_or_default().to_owned()
 }
 
 /// Without `roots` those of the control plane's own namespace count.

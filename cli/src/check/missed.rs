@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use byrnie_control_plane::cluster_names::INJECT;
-use byrnie_injector::{Cause, Decision, Namespace, Place, Reason, Settings, decide, is_injected};
+use byrnie_injector::{Cause, Decision, Namespace, Place, Reason, Settings, decide, has_sidecar, is_injected};
 use byrnie_source::{CallError, ObjectPath, Scope};
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ impl Asked<'_> {
             let pods = self.calls.list(&Scope::pods_of(&name)).await?;
             checks.extend(told(&name, missed(&pods, &namespace, &settings)));
         }
-        Ok(limited(checks, pods.iter().filter(|pod| is_injected(pod)).count()))
+        Ok(limited(checks, pods.iter().filter(|pod| seems_injected(pod)).count()))
     }
 }
 
@@ -69,8 +69,14 @@ impl Asked<'_> {
 fn candidates(pods: &[Value], labelled: &BTreeMap<String, Namespace>) -> BTreeSet<String> {
     let says_yes = |pod: &Value| ["labels", "annotations"].iter().any(|list| pod["metadata"][list][INJECT.0] == "true");
     let namespace = |pod: &Value| pod["metadata"]["namespace"].as_str().map(str::to_owned);
-    let without = pods.iter().filter(|pod| !is_injected(pod));
+    let without = pods.iter().filter(|pod| !seems_injected(pod));
     without.filter_map(|pod| namespace(pod).filter(|name| labelled.contains_key(name) || says_yes(pod))).collect()
+}
+
+/// By a Pod's metadata, which shows no containers. A mark that was copied with it is told of by the control plane, unless the
+/// Pod wants no sidecar anyway.
+fn seems_injected(pod: &Value) -> bool {
+    is_injected(pod) && pod["metadata"]["labels"][INJECT.0] != "false"
 }
 
 /// Those that run, or are to.
@@ -81,7 +87,7 @@ fn missed(pods: &[Value], namespace: &Namespace, settings: &Settings) -> Missed 
     };
     let is_labelled = namespace.labels.get(INJECT.0).is_some_and(|value| value == INJECT.1);
     let mut missed = Missed::new();
-    for pod in pods.iter().filter(|pod| !is_injected(pod) && !is_over(pod)) {
+    for pod in pods.iter().filter(|pod| !has_sidecar(pod) && !is_over(pod)) {
         let why = match decide(pod, namespace, settings) {
             Ok(Decision::Inject(Cause::Pod(Place::Annotation), _)) if !is_labelled => Why::Annotation,
             Ok(Decision::Inject(..)) => Why::Earlier,

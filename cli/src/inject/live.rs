@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use byrnie_control_plane::cluster_names::INJECT;
-use byrnie_injector::{Cause, Decision, Namespace, Place, Settings, decide, is_injected};
+use byrnie_injector::{Cause, Decision, Namespace, Place, Settings, decide, has_sidecar};
 use byrnie_model::{ObjectKind, ObjectRef};
 use byrnie_source::{CallError, Calls, Cluster, ObjectPath, objects::mesh_config};
 use serde_json::{Value, json};
@@ -61,7 +61,7 @@ struct Told {
 
 /// By the same decision as when a Pod is made, which is over for this one.
 fn told(pod: &Value, namespace: &Namespace, settings: &Settings) -> Told {
-    let injected = is_injected(pod);
+    let injected = has_sidecar(pod);
     let is_labelled = namespace.labels.get(INJECT.0).is_some_and(|value| value == INJECT.1);
     let (reason, is_good) = match decide(pod, namespace, settings) {
         // What is there may be of other settings, which are those of its time.
@@ -85,7 +85,12 @@ mod tests {
     use super::*;
 
     fn of(metadata: Value, labels: &[(&str, &str)]) -> Told {
-        let pod = json!({"metadata": metadata, "spec": {"containers": [{"name": "app", "image": "cart"}]}});
+        with(metadata, json!([]), labels)
+    }
+
+    fn with(metadata: Value, init: Value, labels: &[(&str, &str)]) -> Told {
+        let spec = json!({"initContainers": init, "containers": [{"name": "app", "image": "cart"}]});
+        let pod = json!({"metadata": metadata, "spec": spec});
         let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         told(&pod, &Namespace { name: "shop".to_owned(), labels }, &Settings::default())
     }
@@ -106,10 +111,13 @@ mod tests {
 
     #[test]
     fn a_pod_that_is_as_it_should_be_is_told_why() {
-        let injected = of(json!({"annotations": {"byrnie.io/status": "injected"}}), &[INJECT]);
+        let mark = json!({"annotations": {"byrnie.io/status": "injected"}});
+        let injected = with(mark, json!([{"name": "byrnie-proxy", "restartPolicy": "Always"}]), &[INJECT]);
         assert!(injected.injected && injected.is_good, "{injected:?}");
         assert_eq!(injected.reason, "its namespace shop has the label byrnie.io/inject=enabled");
-        let out = of(json!({"labels": {"byrnie.io/inject": "false"}}), &[INJECT]);
+        // The mark is a copy.
+        let copied = json!({"byrnie.io/status": "injected"});
+        let out = of(json!({"labels": {"byrnie.io/inject": "false"}, "annotations": copied}), &[INJECT]);
         let expected = "metadata.labels[byrnie.io/inject] is \"false\"";
         assert_eq!(out, Told { injected: false, reason: expected.to_owned(), is_good: true });
     }

@@ -389,7 +389,15 @@ fn an_annotation_that_nobody_reads_is_an_error_that_names_the_accepted_ones() {
         "metadata.annotations[byrnie.io/inject]: found \"yes\": \"true\" and \"false\" are accepted".to_owned();
     assert_eq!(pod("byrnie.io/inject: 'yes'"), Some((Severity::Warning, message)));
     assert_eq!(pod("byrnie.io/inbound: 127.0.1.10:8080=127.0.0.1:18080"), None);
-    assert_eq!(pod("byrnie.io/status: injected"), None);
+    let message = "metadata.annotations[byrnie.io/status]: the Pod has no sidecar, which would be an init container \
+                   byrnie-proxy with restartPolicy Always: it is called in plain text. Leave the annotation out: the \
+                   injector writes it";
+    assert_eq!(pod("byrnie.io/status: injected"), Some((Severity::Warning, message.to_owned())));
+    assert_eq!(
+        pod("byrnie.io/status: injected\nspec: {initContainers: [{name: byrnie-proxy, restartPolicy: Always}]}"),
+        None
+    );
+    assert_eq!(pod("byrnie.io/status: injected\n    byrnie.io/inbound: 127.0.1.10:80=127.0.0.1:80"), None);
     assert_eq!((pod("byrnie.io/exclude-uids: '0'"), pod("byrnie.io/pre-stop-delay: 5s")), (None, None));
     assert_eq!((pod("byrnie.io/proxy: micro"), pod("byrnie.io/proxy: envoy")), (None, None));
     let message = "metadata.annotations[byrnie.io/proxy]: found \"Envoy\": micro and envoy are accepted".to_owned();

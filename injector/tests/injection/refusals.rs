@@ -239,6 +239,15 @@ fn the_control_plane_knows_every_annotation_that_is_read_here() {
 }
 
 #[test]
+fn the_control_plane_knows_an_injected_pod_by_its_sidecar() {
+    use byrnie_injector::{has_sidecar, is_injected};
+    let mut done = injected(&pod(json!({})), &Settings::default()).unwrap();
+    assert!(has_sidecar(&done));
+    done["spec"]["initContainers"] = json!([]);
+    assert!(is_injected(&done) && !has_sidecar(&done), "the mark is a copy");
+}
+
+#[test]
 fn the_page_names_every_annotation() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/injection.md")).unwrap();
     for annotation in Annotation::ALL {

@@ -106,12 +106,17 @@ impl Pod {
     /// The Pod, with an annotation more or none, and for each family a Service and a headless one.
     pub fn objects(&self, annotation: &str) -> String {
         let (name, [v4, v6]) = (self.name, [Family::V4, Family::V6].map(|family| self.ip(family)));
-        let status = if self.proxy.is_some() { "byrnie.io/status: injected" } else { "" };
+        let (status, sidecar) = match self.proxy {
+            Some(_) => {
+                ("byrnie.io/status: injected", ", initContainers: [{name: byrnie-proxy, restartPolicy: Always}]")
+            }
+            None => ("", ""),
+        };
         let pod = format!(
             "apiVersion: v1
 kind: Pod
 metadata: {{name: {name}, namespace: shop, labels: {{app: {name}}}, annotations: {{{status}{annotation}}}}}
-spec: {{serviceAccountName: {name}}}
+spec: {{serviceAccountName: {name}{sidecar}}}
 status:
   phase: Running
   podIP: {v4}

@@ -30,17 +30,20 @@ fn checks(pods: &[Value], labels: &[(&str, &str)]) -> Vec<(String, String)> {
 #[test]
 fn pods_that_are_older_than_the_label_are_told_by_what_makes_them_anew() {
     let annotation = |name: &str, value: &str| json!({"annotations": {name: value}});
+    let mark = || annotation("byrnie.io/status", "injected");
+    let sidecar = json!({"initContainers": [{"name": "byrnie-proxy", "restartPolicy": "Always"}], "containers": []});
     let mut pods: Vec<_> =
         (1..=4).map(|number| pod(&format!("web-{number}"), "ReplicaSet", json!({}), json!({}))).collect();
     pods.push(pod("cart-0", "StatefulSet", json!({}), json!({})));
     pods.push(pod("done", "Job", json!({}), json!({"status": {"phase": "Succeeded"}})));
     pods.push(pod("going", "ReplicaSet", json!({"deletionTimestamp": "2026-01-01T00:00:00Z"}), json!({})));
-    pods.push(pod("there", "ReplicaSet", annotation("byrnie.io/status", "injected"), json!({})));
+    pods.push(pod("there", "ReplicaSet", mark(), json!({"spec": sidecar})));
+    pods.push(pod("copied", "DaemonSet", mark(), json!({})));
     pods.push(pod("out", "ReplicaSet", json!({"labels": {"byrnie.io/inject": "false"}}), json!({})));
     pods.push(pod("own", "ReplicaSet", annotation("byrnie.io/inbound", "x"), json!({})));
     pods.push(pod("node", "DaemonSet", json!({}), json!({"spec": {"hostNetwork": true, "containers": []}})));
-    let text = "none beside web-1, web-2, web-3 and 2 more of namespace shop: they were made before one was asked for";
-    let hint = "kubectl rollout restart deployment,statefulset --namespace shop";
+    let text = "none beside web-1, web-2, web-3 and 3 more of namespace shop: they were made before one was asked for";
+    let hint = "kubectl rollout restart daemonset,deployment,statefulset --namespace shop";
     assert_eq!(checks(&pods, &[INJECT]), [(text.to_owned(), hint.to_owned())]);
     assert!(checks(&pods, &[]).is_empty(), "nobody asks");
 }
@@ -73,6 +76,7 @@ fn namespaces_are_looked_at_where_a_pod_lacks_what_somebody_may_want() {
     let pods = [
         of("shop", json!({})),
         of("done", json!({"annotations": {"byrnie.io/status": "injected"}})),
+        of("done", json!({"annotations": {"byrnie.io/status": "injected"}, "labels": {"byrnie.io/inject": "true"}})),
         of("other", json!({})),
         of("by-label", json!({"labels": {"byrnie.io/inject": "true"}})),
         of("by-annotation", json!({"annotations": {"byrnie.io/inject": "true"}})),

@@ -76,6 +76,14 @@ fn pod(name: &str, ip: &str) -> Value {
     })
 }
 
+/// As the injector leaves it.
+fn injected(mut pod: Value, mut annotations: Value) -> Value {
+    annotations["byrnie.io/status"] = json!("injected");
+    pod["metadata"]["annotations"] = annotations;
+    pod["spec"]["initContainers"] = json!([{"name": "byrnie-proxy", "restartPolicy": "Always"}]);
+    pod
+}
+
 fn with(mut value: Value, changes: &[(&str, Value)]) -> Value {
     for (pointer, change) in changes {
         let (parent, field) = pointer.rsplit_once('/').unwrap();
@@ -176,12 +184,7 @@ fn a_pod_behind_a_slice_is_found_by_reference_or_address() {
     let mut mesh = Mesh::default();
     mesh.put(&[service(json!({"ports": [{"port": 80}]})), slice("cart-1", ports, endpoints)]);
     assert_eq!(mesh.endpoints(), ["10.0.0.1:8080 Ready - -", "10.0.0.2:8080 Ready - -"]);
-    let injected = ("/metadata/annotations", json!({"byrnie.io/status": "injected"}));
-    mesh.put(&[
-        with(pod("a", "10.0.0.1"), std::slice::from_ref(&injected)),
-        with(pod("b", "10.0.0.2"), &[injected]),
-        node("z1"),
-    ]);
+    mesh.put(&[injected(pod("a", "10.0.0.1"), json!({})), injected(pod("b", "10.0.0.2"), json!({})), node("z1")]);
     assert_eq!(mesh.endpoints(), ["10.0.0.1:8080 Ready cart z1", "10.0.0.2:8080 Ready cart z1"]);
     mesh.put(&[node("z2")]);
     assert_eq!(mesh.endpoints(), ["10.0.0.1:8080 Ready cart z2", "10.0.0.2:8080 Ready cart z2"]);
@@ -200,10 +203,9 @@ fn only_where_a_sidecar_listens_has_an_endpoint_an_account() {
     assert_eq!(endpoints.accounts(80), [&Account::new("shop", "cart")]);
     assert!(endpoints.any_outside(81));
 
-    let injected = json!({"byrnie.io/status": "injected", "byrnie.io/exclude-inbound-ports": "8081-8082"});
     mesh.put(&[
         selecting(json!([{"port": 80, "targetPort": 8080}, {"port": 81, "targetPort": 8081}, {"port": 82, "targetPort": 15020}])),
-        with(pod("a", "10.0.0.1"), &[("/metadata/annotations", injected)]),
+        injected(pod("a", "10.0.0.1"), json!({"byrnie.io/exclude-inbound-ports": "8081-8082"})),
     ]);
     let endpoints = mesh.world.endpoints(&cart()).unwrap();
     assert_eq!(endpoints.accounts(80), [&Account::new("shop", "cart")]);
@@ -366,16 +368,14 @@ fn any_object() -> impl Strategy<Value = Value> {
             1 | 2 => {
                 let mut metadata = meta("p");
                 metadata["labels"] = labels;
-                if bit(0) {
-                    metadata["annotations"] = json!({"byrnie.io/status": "injected"});
-                }
                 if bit(1) {
                     metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
                 }
-                json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
+                let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
                     "spec": {"nodeName": if bit(2) { "n0" } else { "n1" },
                              "containers": [{"ports": [{"name": "web", "containerPort": if bit(3) { 1 } else { 2 }}]}]},
-                    "status": {"podIP": ip, "phase": if bit(4) && bit(5) { "Failed" } else { "Running" }}})
+                    "status": {"podIP": ip, "phase": if bit(4) && bit(5) { "Failed" } else { "Running" }}});
+                if bit(0) { injected(pod, json!({})) } else { pod }
             }
             3 => {
                 let mut metadata = meta("e");

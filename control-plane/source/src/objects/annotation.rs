@@ -13,8 +13,12 @@ pub const INBOUND: &str = "byrnie.io/inbound";
 /// `LISTEN=SERVICE.NAMESPACE:PORT`, comma-separated: the addresses where the application finds services.
 pub const UPSTREAMS: &str = "byrnie.io/upstreams";
 
-/// `injected`: written by the injector beside the sidecar that it adds.
+/// `injected`: written by the injector beside the sidecar that it adds, and believed beside one alone ([`SIDECAR`]): it is
+/// copied with the rest of a Pod's metadata.
 pub const STATUS: &str = "byrnie.io/status";
+
+/// The init container that the injector's sidecar is in.
+pub const SIDECAR: &str = "byrnie-proxy";
 
 /// `micro` or `envoy`: the sidecar that stands beside the Pod. It is for whoever starts that; the control plane goes by
 /// what a proxy says of itself.
@@ -62,6 +66,13 @@ pub(crate) fn tell_unread(pod: &Pod, at: Cursor<'_>) {
     if let Some(proxy) = pod.metadata.annotations.get(PROXY).filter(|proxy| !["micro", "envoy"].contains(&&***proxy)) {
         annotations.key(PROXY).tell(Severity::Error, format!("found {proxy:?}: micro and envoy are accepted"));
     }
+    if is_marked(pod) && !is_explicit(pod) && !pod.spec.has_sidecar(SIDECAR) {
+        let message = format!(
+            "the Pod has no sidecar, which would be an init container {SIDECAR} with restartPolicy Always: it is called \
+             in plain text. Leave the annotation out: the injector writes it"
+        );
+        annotations.key(STATUS).tell(Severity::Warning, message);
+    }
     let own = pod.metadata.annotations.keys().filter(|name| name.starts_with(PREFIX));
     let is_read = |name: &str| [INBOUND, UPSTREAMS, PROXY, STATUS, INJECT].contains(&name) || INJECTION.contains(&name);
     for name in own.filter(|name| !is_read(name)) {
@@ -85,10 +96,9 @@ pub(crate) fn capture(pod: &Pod, at: Cursor<'_>) -> Capture {
     let metadata = at.key("metadata");
     let place = metadata.key("annotations");
     let (inbound, upstreams) = (annotations.get(INBOUND), annotations.get(UPSTREAMS));
-    if inbound.is_none() && upstreams.is_none() {
-        let redirected = annotations.get(STATUS).is_some_and(|status| &**status == "injected");
+    if !is_explicit(pod) {
         // A Pod on its node's network has no traffic of its own that could be redirected.
-        if !redirected || pod.spec.host_network {
+        if !is_marked(pod) || !pod.spec.has_sidecar(SIDECAR) || pod.spec.host_network {
             return Capture::Outside;
         }
         let place = place.key(EXCLUDED);
@@ -111,6 +121,14 @@ pub(crate) fn capture(pod: &Pod, at: Cursor<'_>) -> Capture {
         Ok((listen, UpstreamPort { listen, service, port }))
     });
     Capture::Explicit { inbound, upstreams }
+}
+
+fn is_explicit(pod: &Pod) -> bool {
+    [INBOUND, UPSTREAMS].iter().any(|name| pod.metadata.annotations.contains_key(*name))
+}
+
+fn is_marked(pod: &Pod) -> bool {
+    pod.metadata.annotations.get(STATUS).is_some_and(|status| &**status == "injected")
 }
 
 fn excluded(text: Option<&std::sync::Arc<str>>, at: Cursor<'_>) -> Vec<RangeInclusive<u16>> {
@@ -186,7 +204,12 @@ mod tests {
     use crate::field::Faults;
 
     fn read(annotations: serde_json::Value) -> Result<Capture, Vec<String>> {
-        let pod = json!({"metadata": {"name": "cart-1", "annotations": annotations}});
+        read_with(annotations, &json!([{"name": SIDECAR, "restartPolicy": "Always"}]))
+    }
+
+    fn read_with(annotations: serde_json::Value, init: &serde_json::Value) -> Result<Capture, Vec<String>> {
+        let metadata = json!({"name": "cart-1", "annotations": annotations});
+        let pod = json!({"metadata": metadata, "spec": {"initContainers": init}});
         let pod: Pod = serde_json::from_value(pod).unwrap();
         let faults = Faults::default();
         let capture = capture(&pod, faults.root());
@@ -261,6 +284,18 @@ mod tests {
         assert_eq!(read(json!({STATUS: "injected"})).unwrap(), Capture::Redirected { excluded: Vec::new() });
         assert_eq!(read(json!({STATUS: "skipped"})).unwrap(), Capture::Outside);
         assert_eq!(read(json!({})).unwrap(), Capture::Outside);
+    }
+
+    #[test]
+    fn the_mark_of_an_injected_pod_is_believed_beside_its_sidecar_alone() {
+        for init in [
+            json!([]),
+            json!([{"name": "byrnie-init"}]),
+            json!([{"name": SIDECAR}]),
+            json!([{"name": "other", "restartPolicy": "Always"}]),
+        ] {
+            assert_eq!(read_with(json!({STATUS: "injected"}), &init).unwrap(), Capture::Outside, "{init}");
+        }
     }
 
     #[test]

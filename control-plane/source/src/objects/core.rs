@@ -177,10 +177,12 @@ pub struct PodSpec {
     pub init_containers: Vec<Container>,
 }
 
-/// A container, for its named ports.
+/// A container, for its named ports, and for whether it is the mesh's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Container {
+    /// Its name.
+    pub name: String,
     /// `Always` makes an init container a sidecar.
     pub restart_policy: Option<String>,
     /// Its ports.
@@ -266,15 +268,23 @@ impl PodStatus {
 }
 
 impl PodSpec {
+    /// Whether one of its sidecars has the name.
+    pub fn has_sidecar(&self, name: &str) -> bool {
+        self.sidecars().any(|sidecar| sidecar.name == name)
+    }
+
     /// The TCP ports that containers have given names. Of several of one name the first counts.
     pub fn named_ports(&self) -> Vec<(Arc<str>, u16)> {
-        let sidecars = self.init_containers.iter().filter(|init| init.restart_policy.as_deref() == Some("Always"));
         self.containers
             .iter()
-            .chain(sidecars)
+            .chain(self.sidecars())
             .flat_map(|container| &container.ports)
             .filter(|port| port.protocol == Transport::Tcp)
             .filter_map(|port| Some((port.name.clone()?, port.container_port.number())))
             .collect()
+    }
+
+    fn sidecars(&self) -> impl Iterator<Item = &Container> {
+        self.init_containers.iter().filter(|init| init.restart_policy.as_deref() == Some("Always"))
     }
 }

@@ -202,7 +202,11 @@ fn pod(name: &str, ip: &str) -> Value {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "bench", "annotations": {"byrnie.io/status": "injected"}},
-        "spec": {"serviceAccountName": name, "containers": [{"name": "app", "image": "none"}]},
+        "spec": {
+            "serviceAccountName": name,
+            "initContainers": [{"name": "byrnie-proxy", "image": "none", "restartPolicy": "Always"}],
+            "containers": [{"name": "app", "image": "none"}],
+        },
         "status": {
             "phase": "Running",
             "podIP": ip,
