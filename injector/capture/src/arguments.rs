@@ -49,6 +49,9 @@ pub struct Arguments {
     /// How long the check of both directions may take in all, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
     check_timeout: u64,
+    /// Waits at the end until the sidecar is ready, which it is asked at this port of 127.0.0.1 by GET /healthz/ready
+    #[arg(long, env = "BYRNIE_AWAIT_READY", value_name = "PORT")]
+    await_ready: Option<Port>,
     /// Changes nothing: proves that the rules which are there do what these options say
     #[arg(long, conflicts_with_all = ["no_check", "clean", "dry_run"])]
     check: bool,
@@ -88,7 +91,7 @@ pub enum Ipv6 {
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub enum Task {
-    /// Puts the rules in force, and proves them within the time if there is one.
+    /// Puts the rules in force, proves them within the time if there is one, and waits for the sidecar if it has a port.
     Apply {
         /// The rules.
         settings: Settings,
@@ -98,6 +101,8 @@ pub enum Task {
         ipv6: Ipv6,
         /// For the proof.
         limit: Option<Duration>,
+        /// Where the sidecar says whether it is ready.
+        await_ready: Option<Port>,
     },
     /// Proves the rules that are there.
     Check {
@@ -134,7 +139,10 @@ impl Arguments {
         Ok(match (self.dry_run, self.check) {
             (true, _) => Task::DryRun(settings),
             (false, true) => Task::Check { settings, ipv6, limit },
-            (false, false) => Task::Apply { settings, backend, ipv6, limit: (!self.no_check).then_some(limit) },
+            (false, false) => {
+                let limit = (!self.no_check).then_some(limit);
+                Task::Apply { settings, backend, ipv6, limit, await_ready: self.await_ready }
+            }
         })
     }
 }

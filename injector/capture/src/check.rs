@@ -1,8 +1,10 @@
-//! Proves in the Pod that the rules do what they say, before anybody listens: by a connection in each direction.
+//! Proves in the Pod that the rules do what they say, by a connection in each direction that has to arrive at a listener of
+//! the check's own.
 //!
-//! Out: this process calls an address that is nobody's, and has to meet itself at the sidecar's port. In: a packet that
-//! comes by a wire has to arrive at the other port; the wire is a tunnel with both ends here, since what a process sends
-//! to its own Pod is no incoming packet to the kernel.
+//! Out: this process calls an address that is nobody's. In: a packet of a neighbour that is nobody comes by a wire, which is
+//! a tunnel with both ends here, since what a process sends to its own Pod is no incoming packet to the kernel. For these
+//! two addresses alone the last rule of each way leads to a port of the check while it lasts ([`Detour`]), so that it takes
+//! no port of a sidecar that runs already, and no connection of anybody else.
 
 mod inbound;
 mod outbound;
@@ -14,8 +16,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use self::inbound::Wire;
 use crate::{
-    rules::{Family, Rules},
+    rules::{Detour, Family, Rules},
     settings::Settings,
     values::Port,
 };
@@ -38,18 +43,19 @@ pub struct Proof {
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The check listens itself.
-    #[error(
-        "the check cannot listen on port {port}: {source}; it listens there itself, so it has to run before the sidecar"
-    )]
-    Listen {
+    #[error("the check cannot listen on port {port}: {source}; --check listens there itself, so nothing else may")]
+    Taken {
         /// Which.
         port: Port,
         /// What the operating system said.
         source: io::Error,
     },
+    /// It has no listener of its own.
+    #[error("the check cannot listen: {0}")]
+    Listen(io::Error),
     /// A connection went elsewhere.
     #[error(
-        "{family} {direction}: a connection to {called} did not arrive at port {port}: {found}; other rules of this network namespace come first, or the kernel does not honour these: see which with iptables-save -t nat, or try the other --backend"
+        "{family} {direction}: a connection to {called} was not led to the check: {found}; other rules of this network namespace come first, or the kernel does not honour these: see which with iptables-save -t nat, or try the other --backend"
     )]
     Lost {
         /// Of the addresses.
@@ -58,8 +64,6 @@ pub enum CheckError {
         direction: Direction,
         /// Where it was to go.
         called: SocketAddr,
-        /// Where it had to arrive.
-        port: Port,
         /// What was seen instead.
         found: String,
     },
@@ -87,6 +91,36 @@ pub enum Direction {
     Outbound,
 }
 
+/// Where the check listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listens {
+    /// Where the rules lead, if nobody else does.
+    AtTheSidecars,
+    /// At any free ports, to which the rules have to make detours.
+    AtItsOwn,
+}
+
+/// The connections that prove the rules, chosen before these are in force, with the listeners where they have to arrive and
+/// the wire, which the kernel takes a while to delete: it goes with the value.
+pub struct Trial {
+    outbound: Vec<Attempt>,
+    inbound: Vec<Attempt>,
+    wire: Result<Wire, String>,
+}
+
+/// A connection of one family, or why none can be made here though nothing speaks against the rules.
+struct Attempt {
+    family: Family,
+    plan: Result<Plan, String>,
+}
+
+struct Plan {
+    called: SocketAddr,
+    listener: TcpListener,
+    /// Of the listener.
+    port: Port,
+}
+
 /// What became of one proof.
 enum Outcome {
     Proven,
@@ -94,18 +128,75 @@ enum Outcome {
     NotProven(String),
 }
 
-/// Proves both directions for the families, within the time.
+/// Proves the rules that are in force, within the time, by listening where they lead.
 pub fn check(settings: &Settings, families: &[Family], limit: Duration) -> Result<Proof, CheckError> {
-    let clock = Clock { end: Instant::now() + limit, limit };
-    let mut proof = Proof::default();
-    for family in families {
-        let rules = Rules::new(settings, *family);
-        proof.add(*family, Direction::Outbound, outbound::prove(settings, &rules, &clock)?);
+    Trial::new(settings, families, Listens::AtTheSidecars)?.prove(limit)
+}
+
+impl Trial {
+    /// For both directions of each family.
+    pub fn new(settings: &Settings, families: &[Family], listens: Listens) -> Result<Self, CheckError> {
+        let all = |direction| families.iter().map(move |family| Attempt::new(settings, direction, *family, listens));
+        let outbound = all(Direction::Outbound).collect::<Result<_, _>>()?;
+        let inbound = all(Direction::Inbound).collect::<Result<_, _>>()?;
+        let wire = Wire::new().map_err(|error| format!("the kernel makes no vxlan link for the check: {error}"));
+        Ok(Self { outbound, inbound, wire })
     }
-    for (family, outcome) in inbound::prove(settings, families, &clock)? {
-        proof.add(family, Direction::Inbound, outcome);
+
+    /// What leads the connections to listeners that are the check's own.
+    pub fn detours(&self, family: Family) -> impl Iterator<Item = Detour> {
+        let ends = move |attempt: &Attempt| {
+            let plan = attempt.plan.as_ref().ok().filter(|_| attempt.family == family)?;
+            Some((plan.called.ip(), plan.port))
+        };
+        let outbound = self.outbound.iter().filter_map(ends).map(|(to, port)| Detour::Outbound { to, port });
+        let from = inbound::neighbour(family);
+        outbound.chain(self.inbound.iter().filter_map(ends).map(move |(_, port)| Detour::Inbound { from, port }))
     }
-    Ok(proof)
+
+    /// Makes the connections within the time.
+    pub fn prove(&self, limit: Duration) -> Result<Proof, CheckError> {
+        let clock = Clock { end: Instant::now() + limit, limit };
+        let mut proof = Proof::default();
+        for Attempt { family, plan } in &self.outbound {
+            let outcome = match plan {
+                Ok(plan) => outbound::prove(*family, plan, &clock)?,
+                Err(why) => Outcome::NotProven(why.clone()),
+            };
+            proof.add(*family, Direction::Outbound, outcome);
+        }
+        for Attempt { family, plan } in &self.inbound {
+            let outcome = match plan.as_ref().and_then(|plan| Ok((plan, self.wire.as_ref()?))) {
+                Ok((plan, wire)) => wire.prove(*family, plan, &clock)?,
+                Err(why) => Outcome::NotProven(why.clone()),
+            };
+            proof.add(*family, Direction::Inbound, outcome);
+        }
+        Ok(proof)
+    }
+}
+
+impl Attempt {
+    fn new(settings: &Settings, direction: Direction, family: Family, listens: Listens) -> Result<Self, CheckError> {
+        let rules = Rules::new(settings, family);
+        let (called, port) = match direction {
+            Direction::Outbound => (outbound::called(settings, &rules), settings.outbound_port()),
+            Direction::Inbound => (inbound::called(settings, &rules), settings.inbound_port()),
+        };
+        let plan = match called {
+            Ok(called) => {
+                let (listener, port) = match listens {
+                    Listens::AtTheSidecars => {
+                        (listen(family, Some(port)).map_err(|source| CheckError::Taken { port, source })?, port)
+                    }
+                    Listens::AtItsOwn => listen_anywhere(family).map_err(CheckError::Listen)?,
+                };
+                Ok(Plan { called, listener, port })
+            }
+            Err(why) => Err(why),
+        };
+        Ok(Self { family, plan })
+    }
 }
 
 impl Proof {
@@ -140,13 +231,27 @@ impl Clock {
     }
 }
 
-/// Listens as the sidecar will.
-fn listen(family: Family, port: Port) -> Result<TcpListener, CheckError> {
-    let any = match family {
-        Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+/// Listens on all addresses of the family, and on no others: both families may listen at once.
+fn listen(family: Family, port: Option<Port>) -> io::Result<TcpListener> {
+    let (domain, any) = match family {
+        Family::V4 => (AddressFamily::INET, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+        Family::V6 => (AddressFamily::INET6, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
     };
-    TcpListener::bind((any, port.number())).map_err(|source| CheckError::Listen { port, source })
+    let socket = rustix::net::socket_with(domain, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    if family == Family::V6 {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    // Connections of the last check may linger.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &SocketAddr::new(any, port.map_or(0, Port::number)))?;
+    rustix::net::listen(&socket, 16)?;
+    Ok(TcpListener::from(socket))
+}
+
+fn listen_anywhere(family: Family) -> io::Result<(TcpListener, Port)> {
+    let listener = listen(family, None)?;
+    let port = Port::numbered(listener.local_addr()?.port());
+    port.map(|port| (listener, port)).ok_or_else(|| io::Error::other("the kernel gives no port"))
 }
 
 /// Addresses that are nobody's (RFC 5737, RFC 3849, RFC 9637).

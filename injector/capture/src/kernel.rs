@@ -1,24 +1,31 @@
 //! Puts the rules in force and takes them away: which kind of iptables, which families, and in which order.
 
-use std::{fs, io};
+use std::{
+    fs, io,
+    thread::{self, ScopedJoinHandle},
+    time::Duration,
+};
 
 use crate::{
     arguments::{BackendChoice, Ipv6},
     backend::{Backend, BackendError},
+    check::{CheckError, Listens, Proof, Trial},
     netlink::{LOOPBACK, Netlink},
     present::Present,
-    render::{removal, restore},
+    render::{removal, restore, without_detours},
     rules::{Family, Rules},
     settings::Settings,
 };
 
 /// What was put in force.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Applied {
     /// In which tables.
     pub backend: Backend,
     /// For which addresses.
     pub families: Vec<Family>,
+    /// What came of the check, if there was one.
+    pub proof: Option<Result<Proof, CheckError>>,
 }
 
 /// Why nothing, or not all, was put in force.
@@ -58,31 +65,57 @@ pub fn families(ipv6: Ipv6) -> Vec<Family> {
     }
 }
 
-/// Puts the rules in force, in place of any of ours that were there, in either kind of iptables.
-pub fn apply(settings: &Settings, choice: BackendChoice, families: &[Family]) -> Result<Applied, ApplyError> {
+/// Puts the rules in force, in place of any of ours that were there, in either kind of iptables, and proves them within the
+/// time if there is one.
+pub fn apply(
+    settings: &Settings,
+    choice: BackendChoice,
+    families: &[Family],
+    check: Option<Duration>,
+) -> Result<Applied, ApplyError> {
     capable()?;
-    let seen = Seen::look();
-    let mut backend = seen.choose(choice)?;
-    if let Err(error) = seen.replace(backend, settings, families) {
-        // Where nothing says which kind the node uses, it is the one that works.
-        if choice != BackendChoice::Auto || seen.lines(backend) > 0 {
-            return Err(error);
-        }
-        Seen::look().remove(backend, &Family::ALL)?;
-        backend = backend.other();
-        seen.replace(backend, settings, families).map_err(|_| error)?;
-    }
-    let others: Vec<_> = Family::ALL.into_iter().filter(|family| !families.contains(family)).collect();
-    seen.remove(backend, &others)?;
-    seen.remove(backend.other(), &Family::ALL)?;
-    if families.contains(&Family::V6) {
-        let added = Netlink::open().and_then(|netlink| netlink.add_address(LOOPBACK, Family::V6.inbound_source(), 128));
-        match added {
-            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => return Err(ApplyError::Address { source }),
-            _ => {}
-        }
-    }
-    Ok(Applied { backend, families: families.to_vec() })
+    let (seen, trial) = thread::scope(|scope| {
+        let seen = scope.spawn(Seen::look);
+        let trial = check.map(|limit| Ok((Trial::new(settings, families, Listens::AtItsOwn)?, limit)));
+        (joined(seen), trial)
+    });
+    let rules: Vec<_> = families.iter().map(|family| Rules::new(settings, *family)).collect();
+    let detour = |rules: &Rules| match &trial {
+        Some(Ok((trial, _))) => rules.clone().with(trial.detours(rules.family())),
+        Some(Err(_)) | None => rules.clone(),
+    };
+    let backend = seen.put_in_force(choice, &rules.iter().map(detour).collect::<Vec<_>>())?;
+    let proof = match trial {
+        Some(Ok((trial, limit))) => Some(prove(trial, limit, backend, &rules)?),
+        Some(Err(error)) => Some(Err(error)),
+        None => None,
+    };
+    Ok(Applied { backend, families: families.to_vec(), proof })
+}
+
+/// Makes the trial, and takes its detours away from the rules, whatever came of it.
+fn prove(
+    trial: Trial,
+    limit: Duration,
+    backend: Backend,
+    rules: &[Rules],
+) -> Result<Result<Proof, CheckError>, ApplyError> {
+    let proof = trial.prove(limit);
+    thread::scope(|scope| {
+        // The kernel takes longer to delete the wire.
+        scope.spawn(|| drop(trial));
+        rules.iter().try_for_each(|rules| put(backend, rules.family(), &without_detours(rules)))
+    })?;
+    Ok(proof)
+}
+
+fn put(backend: Backend, family: Family, text: &str) -> Result<(), ApplyError> {
+    backend.restore(family, text).map_err(|source| ApplyError::Refused { family, source })
+}
+
+/// What the thread has made; it panics if the thread did.
+fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Takes away all that is ours, in both kinds of iptables. `true`: there was something.
@@ -120,7 +153,12 @@ struct Seen(Vec<(Backend, Family, Result<Present, BackendError>)>);
 impl Seen {
     fn look() -> Self {
         let pairs = Backend::ALL.into_iter().flat_map(|backend| Family::ALL.map(|family| (backend, family)));
-        Self(pairs.map(|(backend, family)| (backend, family, backend.save(family))).collect())
+        thread::scope(|scope| {
+            // Each program takes a while to be loaded.
+            let threads = pairs.map(|(backend, family)| (backend, family, scope.spawn(move || backend.save(family))));
+            let threads: Vec<_> = threads.collect();
+            Self(threads.into_iter().map(|(backend, family, thread)| (backend, family, joined(thread))).collect())
+        })
     }
 
     fn of(&self, backend: Backend) -> impl Iterator<Item = (Family, &Present)> {
@@ -153,21 +191,48 @@ impl Seen {
         of_ipv4.filter_map(|one| Some(one.2.as_ref().err()?.to_string())).collect::<Vec<_>>().join("; ")
     }
 
-    fn replace(&self, backend: Backend, settings: &Settings, families: &[Family]) -> Result<(), ApplyError> {
-        for family in families {
-            let nothing = Present::default();
-            let present = self.of(backend).find(|(of, _)| of == family).map_or(&nothing, |(_, present)| present);
-            let text = restore(&Rules::new(settings, *family), present);
-            backend.restore(*family, &text).map_err(|source| ApplyError::Refused { family: *family, source })?;
+    /// The kind of iptables that has the rules then. What is of ours elsewhere is taken away.
+    fn put_in_force(&self, choice: BackendChoice, rules: &[Rules]) -> Result<Backend, ApplyError> {
+        let mut backend = self.choose(choice)?;
+        if let Err(error) = self.replace(backend, rules) {
+            // Where nothing says which kind the node uses, it is the one that works.
+            if choice != BackendChoice::Auto || self.lines(backend) > 0 {
+                return Err(error);
+            }
+            Self::look().remove(backend, &Family::ALL)?;
+            backend = backend.other();
+            self.replace(backend, rules).map_err(|_| error)?;
         }
-        Ok(())
+        let is_meant = |family: &Family| rules.iter().any(|rules| rules.family() == *family);
+        let others: Vec<_> = Family::ALL.into_iter().filter(|family| !is_meant(family)).collect();
+        self.remove(backend, &others)?;
+        self.remove(backend.other(), &Family::ALL)?;
+        if is_meant(&Family::V6) {
+            let netlink = Netlink::open();
+            let added = netlink.and_then(|netlink| netlink.add_address(LOOPBACK, Family::V6.inbound_source(), 128));
+            match added {
+                Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(ApplyError::Address { source });
+                }
+                _ => {}
+            }
+        }
+        Ok(backend)
+    }
+
+    fn replace(&self, backend: Backend, all: &[Rules]) -> Result<(), ApplyError> {
+        all.iter().try_for_each(|rules| {
+            let (family, nothing) = (rules.family(), Present::default());
+            let present = self.of(backend).find(|(of, _)| *of == family).map_or(&nothing, |(_, present)| present);
+            put(backend, family, &restore(rules, present))
+        })
     }
 
     fn remove(&self, backend: Backend, families: &[Family]) -> Result<bool, ApplyError> {
         let mut found = false;
         let ours = self.of(backend).filter(|(family, present)| families.contains(family) && present.is_ours());
         for (family, present) in ours {
-            backend.restore(family, &removal(present)).map_err(|source| ApplyError::Refused { family, source })?;
+            put(backend, family, &removal(present))?;
             found = true;
         }
         Ok(found)

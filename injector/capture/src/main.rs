@@ -1,8 +1,10 @@
 //! `byrnie-init`: arguments, then one task, one line of what was done, exit code.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
-use byrnie_init::{Arguments, Family, Proof, Rules, Task, apply, check, clean, dry_run, families};
+use byrnie_init::{
+    Applied, Arguments, Family, Port, Proof, Rules, Signals, Task, apply, await_ready, check, clean, dry_run, families,
+};
 use clap::Parser;
 
 /// The rules could not be put in force or taken away.
@@ -11,6 +13,8 @@ const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 /// The rules are in force, but do not do what they should.
 const NOT_PROVEN: u8 = 3;
+/// So often it is told why the sidecar is waited for.
+const EVERY: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -51,17 +55,36 @@ fn run(task: Task) -> Result<String, (u8, String)> {
             let proof = check(&settings, &families, limit).map_err(|error| (NOT_PROVEN, error.to_string()))?;
             Ok(format!("byrnie-init: {}", told(&proof)))
         }
-        Task::Apply { settings, backend, ipv6, limit } => {
-            let applied = apply(&settings, backend, &families(ipv6)).map_err(|error| failed(&error))?;
-            let names = applied.families.iter().map(Family::to_string).collect::<Vec<_>>().join(" and ");
-            let done = format!("byrnie-init: {names} redirected by iptables-{}", applied.backend);
-            let Some(limit) = limit else { return Ok(format!("{done}; not checked")) };
-            match check(&settings, &applied.families, limit) {
-                Ok(proof) => Ok(format!("{done}; {}", told(&proof))),
-                Err(error) => Err((NOT_PROVEN, format!("the rules are in iptables-{}, but {error}", applied.backend))),
+        Task::Apply { settings, backend, ipv6, limit, await_ready } => {
+            let signals = await_ready.map(|_| Signals::remember()).transpose().map_err(|error| failed(&error))?;
+            let applied = apply(&settings, backend, &families(ipv6), limit).map_err(|error| failed(&error))?;
+            let done = proven(applied)?;
+            match await_ready.zip(signals) {
+                Some((port, signals)) => ready(&done, port, &signals),
+                None => Ok(done),
             }
         }
     }
+}
+
+/// What is in force, unless it does not do what it should.
+fn proven(applied: Applied) -> Result<String, (u8, String)> {
+    let names = applied.families.iter().map(Family::to_string).collect::<Vec<_>>().join(" and ");
+    let done = format!("byrnie-init: {names} redirected by iptables-{}", applied.backend);
+    match applied.proof {
+        None => Ok(format!("{done}; not checked")),
+        Some(Ok(proof)) => Ok(format!("{done}; {}", told(&proof))),
+        Some(Err(error)) => Err((NOT_PROVEN, format!("the rules are in iptables-{}, but {error}", applied.backend))),
+    }
+}
+
+/// Once the sidecar is.
+fn ready(done: &str, port: Port, signals: &Signals) -> Result<String, (u8, String)> {
+    if let Some(code) = signals.end_at_once() {
+        return Err((code, "asked to end by a signal".to_owned()));
+    }
+    let waited = await_ready(port, EVERY, |line| eprintln!("byrnie-init: {line}"));
+    Ok(format!("{done}; the sidecar is ready after {:.2} s", waited.as_secs_f64()))
 }
 
 /// `outbound and inbound proven`, and what could not be.

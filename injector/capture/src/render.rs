@@ -23,11 +23,17 @@ pub fn restore(rules: &Rules, present: &Present) -> String {
     for (hook, chain) in JUMPS {
         text += &format!("-A {hook} -p tcp -j {}\n", chain.name());
     }
-    text += &chains(rules);
+    text += &chains(rules, &Chain::ALL);
     for chain in present.stale() {
         text += &format!("-X {chain}\n");
     }
     text + "COMMIT\n"
+}
+
+/// What takes detours away from the rules that are in force, and changes nothing else.
+pub fn without_detours(rules: &Rules) -> String {
+    let names = Chain::REDIRECTS.map(|chain| format!(":{} - [0:0]\n", chain.name())).concat();
+    format!("*nat\n{names}{}COMMIT\n", chains(rules, &Chain::REDIRECTS))
 }
 
 /// What takes away all that is ours.
@@ -50,10 +56,10 @@ pub fn dry_run(rules: &Rules) -> String {
     format!("# {}\n{}", rules.family(), restore(rules, &Present::default()))
 }
 
-/// The rules of our chains, as `iptables-save` prints them.
-fn chains(rules: &Rules) -> String {
+/// The rules of chains of ours, as `iptables-save` prints them.
+fn chains(rules: &Rules, of: &[Chain]) -> String {
     let mut text = String::new();
-    for rule in rules.iter() {
+    for rule in rules.iter().filter(|rule| of.contains(&rule.chain)) {
         let _ = write!(text, "-A {}", rule.chain.name());
         rule.matches.iter().for_each(|one| text += &matched(one));
         let _ = match rule.target {

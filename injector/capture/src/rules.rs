@@ -73,6 +73,26 @@ pub enum Match {
     Gid(Ids),
 }
 
+/// Where the check wants what it sends itself, of addresses that are nobody's: to a listener of its own. The rule stands
+/// where all others have led to the sidecar already, and differs from those in the port alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detour {
+    /// For what comes in.
+    Inbound {
+        /// Who sends it.
+        from: IpAddr,
+        /// Where it goes.
+        port: Port,
+    },
+    /// For what a process of the Pod sends.
+    Outbound {
+        /// Who is called.
+        to: IpAddr,
+        /// Where it goes.
+        port: Port,
+    },
+}
+
 /// What a rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -110,7 +130,7 @@ impl Family {
     }
 
     fn inbound_source_block(self) -> Cidr {
-        Cidr::fixed(self.inbound_source(), if self == Self::V4 { 32 } else { 128 })
+        alone(self.inbound_source())
     }
 }
 
@@ -126,6 +146,9 @@ impl fmt::Display for Family {
 impl Chain {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Inbound, Self::InRedirect, Self::Output, Self::Redirect];
+
+    /// Those that lead to the sidecar.
+    pub(crate) const REDIRECTS: [Self; 2] = [Self::InRedirect, Self::Redirect];
 
     /// In the kernel.
     pub fn name(self) -> &'static str {
@@ -146,6 +169,12 @@ impl Rules {
         Self { family, rules }
     }
 
+    /// The same with detours.
+    pub(crate) fn with(mut self, detours: impl IntoIterator<Item = Detour>) -> Self {
+        self.rules.splice(0..0, detours.into_iter().map(Detour::rule));
+        self
+    }
+
     /// Of the addresses.
     pub fn family(&self) -> Family {
         self.family
@@ -155,6 +184,21 @@ impl Rules {
     pub fn iter(&self) -> impl Iterator<Item = &Rule> {
         self.rules.iter()
     }
+}
+
+impl Detour {
+    fn rule(self) -> Rule {
+        let (chain, who, port) = match self {
+            Self::Inbound { from, port } => (Chain::InRedirect, Match::Source(alone(from)), port),
+            Self::Outbound { to, port } => (Chain::Redirect, Match::Destination(alone(to)), port),
+        };
+        Rule { chain, matches: vec![who], target: Target::Redirect(port) }
+    }
+}
+
+/// The block that holds the address and no other.
+fn alone(address: IpAddr) -> Cidr {
+    Cidr::fixed(address, if address.is_ipv4() { 32 } else { 128 })
 }
 
 fn inbound(settings: &Settings) -> Vec<Rule> {

@@ -81,6 +81,11 @@ pub struct Interface(String);
 pub struct List<T>(Vec<T>);
 
 impl Port {
+    /// The port of the number, which 0 is not.
+    pub(crate) fn numbered(number: u16) -> Option<Self> {
+        NonZeroU16::new(number).map(Self)
+    }
+
     /// The number.
     pub const fn number(self) -> u16 {
         self.0.get()

@@ -1,7 +1,7 @@
-//! In: a packet that comes by a wire has to arrive at the sidecar's port.
+//! In: a packet that comes by a wire has to arrive where the sidecar would have it.
 //!
 //! The wire is a VXLAN link whose packets this process writes into its UDP port. The kernel sees a SYN of a neighbour on
-//! that link to the Pod's own address. It is proven by the half-open connection that then stands at the sidecar's port.
+//! that link to the Pod's own address. It is proven by the half-open connection that then stands at the listener.
 
 use std::{
     fs, io,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{CheckError, Clock, Direction, Outcome, listen, nobodys, outbound::redirected, own_address, syn};
+use super::{CheckError, Clock, Direction, Outcome, Plan, nobodys, outbound::redirected, own_address, syn};
 use crate::{
     netlink::{Netlink, Tunnel},
     rules::{Family, Rules},
@@ -24,21 +24,23 @@ const HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Proves it for each family.
-pub fn prove(settings: &Settings, families: &[Family], clock: &Clock) -> Result<Vec<(Family, Outcome)>, CheckError> {
-    let all = |why: String| families.iter().map(|family| (*family, Outcome::NotProven(why.clone()))).collect();
-    // Before the link, which has addresses of its own.
-    let own: Vec<_> = families.iter().map(|family| own_address(nobodys(*family)[0]).ok()).collect();
-    let wire = match Wire::new(settings) {
-        Ok(wire) => wire,
-        Err(error) => return Ok(all(format!("the kernel makes no vxlan link for the check: {error}"))),
-    };
-    let pairs = families.iter().zip(own);
-    pairs.map(|(family, own)| Ok((*family, wire.prove(settings, *family, own, clock)?))).collect()
+/// An address and port of the Pod to call which the rules redirect, or why there is none.
+pub fn called(settings: &Settings, rules: &Rules) -> Result<SocketAddr, String> {
+    let family = rules.family();
+    let to = own_address(nobodys(family)[0]).unwrap_or(ends(family).0);
+    let way = Way::In { interface: LINK };
+    let port = redirected(rules, neighbour(family), to, way, settings.inbound_port().number());
+    let port = port.ok_or_else(|| "the exclusions leave alone all that would be tried".to_owned())?;
+    Ok(SocketAddr::new(to, port))
+}
+
+/// Who calls.
+pub fn neighbour(family: Family) -> IpAddr {
+    ends(family).1
 }
 
 /// The link, which goes with the value.
-struct Wire {
+pub struct Wire {
     netlink: Netlink,
     link: u32,
     /// Writes into the other end.
@@ -49,14 +51,16 @@ struct Wire {
 }
 
 impl Wire {
-    fn new(settings: &Settings) -> io::Result<Self> {
+    /// Makes the link.
+    pub fn new() -> io::Result<Self> {
         let netlink = Netlink::open()?;
         // One that was left behind by a check that was killed.
         if let Ok(link) = netlink.link(LINK) {
             netlink.delete_link(link)?;
         }
         let socket = UdpSocket::bind("127.0.0.1:0")?;
-        let port = settings.inbound_port().number();
+        // One that is free now.
+        let port = UdpSocket::bind("0.0.0.0:0")?.local_addr()?.port();
         netlink.add_tunnel(&Tunnel { name: LINK, hardware: HARDWARE, network: NETWORK, port })?;
         let link = netlink.link(LINK)?;
         let neighbours_port = socket.local_addr()?.port();
@@ -65,33 +69,20 @@ impl Wire {
         Ok(wire)
     }
 
-    fn prove(
-        &self,
-        settings: &Settings,
-        family: Family,
-        own: Option<IpAddr>,
-        clock: &Clock,
-    ) -> Result<Outcome, CheckError> {
+    /// Makes the connection, which has to arrive.
+    pub fn prove(&self, family: Family, plan: &Plan, clock: &Clock) -> Result<Outcome, CheckError> {
         let (here, neighbour, length) = ends(family);
         if let Err(error) = self.netlink.add_address(self.link, here, length) {
             return Ok(Outcome::NotProven(format!("{LINK} takes no address: {error}")));
         }
-        let to = own.unwrap_or(here);
-        let port = settings.inbound_port();
-        let rules = Rules::new(settings, family);
-        let Some(called) = redirected(&rules, neighbour, to, Way::In { interface: LINK }, port.number()) else {
-            return Ok(Outcome::NotProven("the exclusions leave alone all that would be tried".to_owned()));
-        };
-        let (from, called) = (SocketAddr::new(neighbour, self.neighbours_port), SocketAddr::new(to, called));
-        let lost = |found: String| CheckError::Lost { family, direction: Direction::Inbound, called, port, found };
-        let listener = listen(family, port)?;
+        let (from, called) = (SocketAddr::new(neighbour, self.neighbours_port), plan.called);
+        let lost = |found: String| CheckError::Lost { family, direction: Direction::Inbound, called, found };
         let packet = syn::packed(NETWORK, HARDWARE, from, called);
         let end = Instant::now() + clock.arrival()?;
         while Instant::now() < end {
             self.socket.send(&packet).map_err(|error| lost(error.to_string()))?;
             let table = fs::read_to_string(half_open_table(family)).map_err(|error| lost(error.to_string()))?;
-            if is_half_open(&table, port.number(), from) {
-                drop(listener);
+            if is_half_open(&table, plan.port.number(), from) {
                 return Ok(Outcome::Proven);
             }
             thread::sleep(PAUSE);

@@ -11,7 +11,7 @@ use rustix::{
     process::{getegid, geteuid},
 };
 
-use super::{CheckError, Clock, Direction, Outcome, PORTS, listen, nobodys, own_address};
+use super::{CheckError, Clock, Direction, Outcome, PORTS, Plan, nobodys, own_address};
 use crate::{
     netlink::Netlink,
     rules::{Family, Rules},
@@ -19,19 +19,13 @@ use crate::{
     verdict::{Packet, Verdict, Way},
 };
 
-/// Proves it for the family of the rules.
-pub fn prove(settings: &Settings, rules: &Rules, clock: &Clock) -> Result<Outcome, CheckError> {
-    let called = match called(settings, rules) {
-        Ok(called) => called,
-        Err(why) => return Ok(Outcome::NotProven(why)),
-    };
-    let family = rules.family();
-    let port = settings.outbound_port();
-    let lost = |found| CheckError::Lost { family, direction: Direction::Outbound, called, port, found };
-    let listener = listen(family, port)?;
+/// Makes the connection, which has to arrive and tell where it was to go.
+pub fn prove(family: Family, plan: &Plan, clock: &Clock) -> Result<Outcome, CheckError> {
+    let called = plan.called;
+    let lost = |found| CheckError::Lost { family, direction: Direction::Outbound, called, found };
     let mine = TcpStream::connect_timeout(&called, clock.arrival()?).map_err(|error| lost(error.to_string()))?;
     let mine = mine.local_addr().map_err(|error| lost(error.to_string()))?;
-    let arrived = accepted(&listener, mine, clock.arrival()?).map_err(|error| match error.kind() {
+    let arrived = accepted(&plan.listener, mine, clock.arrival()?).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => lost("it was taken by somebody else".to_owned()),
         _ => lost(error.to_string()),
     })?;
@@ -47,7 +41,7 @@ pub fn prove(settings: &Settings, rules: &Rules, clock: &Clock) -> Result<Outcom
 }
 
 /// An address to call which the rules redirect, or why there is none.
-fn called(settings: &Settings, rules: &Rules) -> Result<SocketAddr, String> {
+pub fn called(settings: &Settings, rules: &Rules) -> Result<SocketAddr, String> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     if uid == settings.proxy_uid() || gid == settings.proxy_gid() {
         return Err(format!("this runs as the proxy, user {uid} and group {gid}"));

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::{
-    rules::Family,
+    rules::{Detour, Family},
     settings::{Exclusions, Settings},
     values::List,
 };
@@ -61,4 +61,40 @@ fn the_exclusions_of_one_way_do_not_hold_for_the_other() {
     // What the proxy sends to its own Pod is incoming.
     assert_eq!(rules.verdict(&out("10.0.0.2", "10.0.0.2", 22, "lo", 1337)), Verdict::LeftAlone);
     assert_eq!(rules.verdict(&out("10.0.0.2", "10.0.0.2", 5432, "lo", 1337)), Verdict::Redirected(15006));
+}
+
+#[test]
+fn no_exclusion_lets_the_question_whether_the_sidecar_is_ready_be_redirected() {
+    let ports = || "1-65535".parse::<List<_>>().unwrap().into();
+    for exclusions in [Exclusions::default(), Exclusions { inbound_ports: ports(), ..Exclusions::default() }] {
+        let rules = rules(exclusions, Family::V4);
+        assert_eq!(rules.verdict(&out("127.0.0.1", "127.0.0.1", 15021, "lo", 0)), Verdict::LeftAlone);
+    }
+}
+
+#[test]
+fn a_detour_leads_away_its_address_alone_and_that_only_where_the_rules_redirect_it() {
+    let port = |text: &str| text.parse().unwrap();
+    let ports = |text: &str| text.parse::<List<_>>().unwrap().into();
+    let exclusions = Exclusions { inbound_ports: ports("22"), outbound_ports: ports("22"), ..Exclusions::default() };
+    let outbound = Detour::Outbound { to: ip("192.0.2.1"), port: port("40001") };
+    let inbound = Detour::Inbound { from: ip("198.51.100.2"), port: port("40006") };
+    let rules = rules(exclusions, Family::V4).with([outbound, inbound]);
+    for (to, called, verdict) in [
+        ("192.0.2.1", 80, Verdict::Redirected(40001)),
+        ("192.0.2.1", 22, Verdict::LeftAlone),
+        ("192.0.2.2", 80, Verdict::Redirected(15001)),
+    ] {
+        assert_eq!(rules.verdict(&out("10.0.0.2", to, called, "eth0", 0)), verdict, "to {to} port {called}");
+    }
+    assert_eq!(rules.verdict(&out("10.0.0.2", "192.0.2.1", 80, "eth0", 1337)), Verdict::LeftAlone);
+    for (from, called, verdict) in [
+        ("198.51.100.2", 80, Verdict::Redirected(40006)),
+        ("198.51.100.2", 22, Verdict::LeftAlone),
+        ("198.51.100.3", 80, Verdict::Redirected(15006)),
+    ] {
+        let way = Way::In { interface: "eth0" };
+        let packet = Packet { source: ip(from), destination: ip("10.0.0.2"), port: called, way };
+        assert_eq!(rules.verdict(&packet), verdict, "from {from} to port {called}");
+    }
 }

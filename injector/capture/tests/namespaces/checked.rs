@@ -1,8 +1,11 @@
 //! What the check proves, and what it says where the rules do not do what they should.
 
-use std::{fs, process::Command};
+use std::{fs, net::SocketAddr, process::Command};
 
-use super::ground::{everybody_listens, in_a_pod, init, init_by, refused, run};
+use super::{
+    ground::{APPLICATION, Caller, addresses, call, everybody_listens, in_a_pod, init, init_by, refused, run},
+    saved,
+};
 
 /// What the init container of an injected Pod may do, and nothing else.
 const CAPABILITIES: [&str; 4] =
@@ -45,23 +48,16 @@ fn without_the_capabilities_it_says_which_are_needed() {
 fn rules_that_come_first_are_found_in_each_direction_and_family() {
     in_a_pod("checked::rules_that_come_first_are_found_in_each_direction_and_family", || {
         for (command, chain, begins) in [
-            ("iptables-nft", "OUTPUT", "IPv4 outbound: a connection to 192.0.2.1:80 did not arrive at port 15001: "),
-            (
-                "ip6tables-nft",
-                "OUTPUT",
-                "IPv6 outbound: a connection to [2001:db8::1]:80 did not arrive at port 15001: ",
-            ),
-            ("iptables-nft", "PREROUTING", "IPv4 inbound: a connection to 10.77.0.2:80 did not arrive at port 15006: "),
-            (
-                "ip6tables-nft",
-                "PREROUTING",
-                "IPv6 inbound: a connection to [fd77::2]:80 did not arrive at port 15006: ",
-            ),
+            ("iptables-nft", "OUTPUT", "IPv4 outbound: a connection to 192.0.2.1:80 was not led to the check: "),
+            ("ip6tables-nft", "OUTPUT", "IPv6 outbound: a connection to [2001:db8::1]:80 was not led to the check: "),
+            ("iptables-nft", "PREROUTING", "IPv4 inbound: a connection to 10.77.0.2:80 was not led to the check: "),
+            ("ip6tables-nft", "PREROUTING", "IPv6 inbound: a connection to [fd77::2]:80 was not led to the check: "),
         ] {
             run(command, &format!("-t nat -I {chain} -p tcp -j ACCEPT"));
             let said = refused(&[], "--backend nft", 3);
             let expected = format!("byrnie-init: the rules are in iptables-nft, but {begins}");
             assert!(said.starts_with(&expected), "{said}");
+            assert_eq!(rules("nft"), plain_rules(), "what the check needed is taken away");
             assert!(refused(&[], "--check", 3).starts_with(&format!("byrnie-init: {begins}")));
             run(command, &format!("-t nat -D {chain} -p tcp -j ACCEPT"));
         }
@@ -99,11 +95,41 @@ fn what_the_exclusions_or_the_network_do_not_let_be_proven_is_said_and_passes() 
 }
 
 #[test]
-fn a_port_that_is_taken_is_named() {
-    in_a_pod("checked::a_port_that_is_taken_is_named", || {
+fn a_sidecar_that_listens_already_is_not_in_the_way() {
+    in_a_pod("checked::a_sidecar_that_listens_already_is_not_in_the_way", || {
         everybody_listens();
-        let said = refused(&[], "", 3);
+        for backend in ["nft", "legacy"] {
+            let expected = format!("byrnie-init: IPv4 and IPv6 redirected by iptables-{backend}; {PROVEN}");
+            assert_eq!(init(&format!("--backend {backend}")), expected);
+            assert_eq!(rules(backend), plain_rules());
+            for at in addresses() {
+                let [out, into] = [SocketAddr::new(at.service, 80), SocketAddr::new(at.pod, 8080)];
+                let application = Caller::Pod(APPLICATION, APPLICATION);
+                assert_eq!(call(application, out.ip(), out.port()), format!("outbound {out}"));
+                assert_eq!(call(Caller::Peer, into.ip(), into.port()), format!("inbound {into}"));
+            }
+            assert_eq!(init(&format!("--backend {backend}")), expected);
+            assert_eq!(rules(backend), plain_rules());
+        }
+    });
+}
+
+/// What is in force, of both families.
+fn rules(backend: &str) -> Vec<String> {
+    saved(backend).into_iter().filter(|line| line.starts_with("-A BYRNIE_")).collect()
+}
+
+fn plain_rules() -> Vec<String> {
+    let golden = include_str!("../golden/plain.rules").lines();
+    golden.filter(|line| line.starts_with("-A BYRNIE_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_by_a_check_of_what_is_in_force() {
+    in_a_pod("checked::a_port_that_is_taken_is_named_by_a_check_of_what_is_in_force", || {
+        everybody_listens();
+        let said = refused(&[], "--check", 3);
         assert!(said.contains("the check cannot listen on port 15001: Address already in use"), "{said}");
-        assert!(said.contains("it has to run before the sidecar"), "{said}");
+        assert!(said.contains("--check listens there itself"), "{said}");
     });
 }

@@ -2,6 +2,7 @@
 
 mod checked;
 mod ground;
+mod waits;
 
 use std::{fs, net::SocketAddr};
 
@@ -21,7 +22,6 @@ fn legacy_leads_each_connection_where_the_rules_say() {
 }
 
 fn plain(backend: &str) {
-    // The check would have nothing to listen on.
     everybody_listens();
     let said = init(&format!("--backend {backend} --no-check"));
     assert_eq!(said, format!("byrnie-init: IPv4 and IPv6 redirected by iptables-{backend}; not checked"));
