@@ -1,18 +1,9 @@
 //! HTTPS, both versions of HTTP: reads bodies within bounds, and has them answered.
 
 mod body;
+mod seats;
 
-use std::{
-    convert::Infallible,
-    fmt,
-    future::Future,
-    pin::pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, fmt, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use byrnie_runtime::{
     admin::Reply,
@@ -30,18 +21,20 @@ use hyper_util::{
 use rustls::ServerConfig;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{interval, sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use self::body::Room;
+use self::{
+    body::Room,
+    seats::{LEAVE_LIMIT, Seat, Seats},
+};
 
 /// Where reviews are sent.
 pub const PATH: &str = "/inject";
 
-/// Connections of all peers at once; further ones wait in the kernel's queue.
+/// Connections of all peers at once. A further one has the place of one on which nothing runs, or waits for that.
 const CONNECTIONS: usize = 256;
 /// Of one address at once. An API server keeps one or a few; several may come by the address of one gateway.
 const OF_PEER: usize = 32;
@@ -68,6 +61,7 @@ pub struct Server<A> {
     listener: TcpListener,
     acceptor: TlsAcceptor,
     answer: Arc<A>,
+    seats: Arc<Seats>,
     peers: Arc<Peers<Room>>,
     room: Room,
 }
@@ -80,7 +74,8 @@ impl<A: Answer> Server<A> {
     /// A server of `listener` that speaks by `tls`.
     pub fn new(listener: TcpListener, tls: ServerConfig, answer: A) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(tls));
-        Self { listener, acceptor, answer: Arc::new(answer), peers: Peers::new(OF_PEER), room: Room::default() }
+        let (seats, peers) = (Seats::new(CONNECTIONS), Peers::new(OF_PEER));
+        Self { listener, acceptor, answer: Arc::new(answer), seats, peers, room: Room::default() }
     }
 
     /// Accepts until draining starts; connections then finish what they do.
@@ -92,9 +87,7 @@ impl<A: Answer> Server<A> {
     }
 
     async fn accept(&self, drain: &DrainWatch) {
-        let permits = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
-            let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
             let (stream, peer) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -107,13 +100,11 @@ impl<A: Answer> Server<A> {
                 debug!(src.addr = %peer, most = OF_PEER, "a peer has too many connections");
                 continue;
             };
+            let seat = self.seats.take().await;
             // It fails only where the connection is gone, which the handshake will tell.
             let _ = stream.set_nodelay(true);
             let (acceptor, answer, watch) = (self.acceptor.clone(), Arc::clone(&self.answer), drain.clone());
-            drop(drain.spawn(async move {
-                converse(acceptor, stream, guest, answer, watch).await;
-                drop(permit);
-            }));
+            drop(drain.spawn(converse(acceptor, stream, seat, guest, answer, watch)));
         }
     }
 }
@@ -121,23 +112,28 @@ impl<A: Answer> Server<A> {
 async fn converse<A: Answer>(
     acceptor: TlsAcceptor,
     stream: TcpStream,
+    seat: Arc<Seat>,
     guest: Place<Room>,
     answer: Arc<A>,
     drain: DrainWatch,
 ) {
+    let shaking = seat.work();
     let stream = match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
         Err(_) => return debug!(limit = ?HANDSHAKE_LIMIT, "TLS handshake took too long"),
     };
-    let requests = Arc::new(AtomicU64::new(0));
+    drop(shaking);
     let service = {
-        // A request may outlast its connection, and holds its peer's room meanwhile.
-        let (requests, guest) = (Arc::clone(&requests), Arc::new(guest));
+        // A request may outlast its connection, and holds its seat and its peer's room meanwhile.
+        let (seat, guest) = (Arc::clone(&seat), Arc::new(guest));
         service_fn(move |request| {
-            requests.fetch_add(1, Relaxed);
-            let (answer, guest) = (Arc::clone(&answer), Arc::clone(&guest));
-            async move { Ok::<_, Infallible>(response(reply(&*answer, &guest, request).await)) }
+            let (work, answer, guest) = (seat.work(), Arc::clone(&answer), Arc::clone(&guest));
+            async move {
+                let response = response(reply(&*answer, &guest, request).await);
+                drop(work);
+                Ok::<_, Infallible>(response)
+            }
         })
     };
     let mut builder = auto::Builder::new(Owned(drain.clone()));
@@ -148,14 +144,17 @@ async fn converse<A: Answer>(
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
         () = drain.draining() => None,
-        () = idle(&requests) => None,
+        () = idle(&seat) => None,
+        () = seat.wanted() => None,
     };
     let ended = match ended {
         Some(ended) => ended,
         None => {
             connection.as_mut().graceful_shutdown();
-            let Ok(ended) = timeout(FINISH_LIMIT, connection).await else { return };
-            ended
+            tokio::select! {
+                ended = connection => ended,
+                () = overdue(&seat) => return,
+            }
         }
     };
     if let Err(error) = ended {
@@ -164,16 +163,25 @@ async fn converse<A: Answer>(
 }
 
 /// Ready when no request came for long.
-async fn idle(requests: &AtomicU64) {
+async fn idle(seat: &Seat) {
     let mut ticks = interval(IDLE_LIMIT);
     ticks.tick().await;
-    let mut seen = 0;
+    let mut seen = seat.rest();
     loop {
         ticks.tick().await;
-        match requests.load(Relaxed) {
-            now if now == seen => return,
+        match seat.rest() {
+            now if now.is_some() && now == seen => return,
             now => seen = now,
         }
+    }
+}
+
+/// Ready when a connection that is to end has had its time: a peer that asked for nothing is not waited for.
+async fn overdue(seat: &Seat) {
+    let rest = seat.rest();
+    sleep(LEAVE_LIMIT).await;
+    if rest.is_none() || seat.rest() != rest {
+        sleep(FINISH_LIMIT - LEAVE_LIMIT).await;
     }
 }
 

@@ -1,3 +1,5 @@
+mod places;
+
 use std::net::SocketAddr;
 
 use byrnie_keeper::{Current, testing::Authority};
@@ -7,7 +9,12 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::ServerName;
-use tokio::{io::AsyncWriteExt, net::TcpSocket, sync::mpsc, task::JoinHandle};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpSocket,
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
@@ -48,6 +55,11 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
+        Self::with(CONNECTIONS).await
+    }
+
+    /// With room for so many connections.
+    async fn with(connections: usize) -> Self {
         let (authority, current) = (Authority::new(), Arc::new(Current::new()));
         current.publish(authority.identity_of(INJECTOR, &[NAME], HOUR));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -55,7 +67,8 @@ impl Running {
         let (sender, asked) = mpsc::channel(8);
         let answer = Arc::new(Length { asked: sender, go: Semaphore::new(0) });
         let config = Certificate::config(Arc::clone(&current)).unwrap();
-        let server = Server::new(listener, config, Arc::clone(&answer));
+        let seats = Seats::new(connections);
+        let server = Server { seats, ..Server::new(listener, config, Arc::clone(&answer)) };
         let drain = Drain::new();
         let task = drain.spawn(server.serve(drain.watch()));
         Self { address, drain, authority, current, answer, asked, task }
@@ -67,16 +80,39 @@ impl Running {
 
     /// Status and text of a request by a connection of its own.
     async fn ask(&self, alpn: &[u8], request: Request<Full<Bytes>>) -> (u16, String) {
+        self.client(alpn).await.ask(request).await
+    }
+
+    async fn client(&self, alpn: &[u8]) -> Client {
         let stream = TokioIo::new(self.connect(alpn).await);
         if alpn == b"h2" {
-            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-            tokio::spawn(connection);
-            told(sender.send_request(request).await.unwrap()).await
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+            Client { sender: Sender::Http2(sender), ended: tokio::spawn(async move { drop(connection.await) }) }
         } else {
-            let (mut sender, connection) = http1::handshake(stream).await.unwrap();
-            tokio::spawn(connection);
-            told(sender.send_request(request).await.unwrap()).await
+            let (sender, connection) = http1::handshake(stream).await.unwrap();
+            Client { sender: Sender::Http1(sender), ended: tokio::spawn(async move { drop(connection.await) }) }
         }
+    }
+}
+
+/// A connection of a client.
+struct Client {
+    sender: Sender,
+    ended: JoinHandle<()>,
+}
+
+enum Sender {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+impl Client {
+    async fn ask(&mut self, request: Request<Full<Bytes>>) -> (u16, String) {
+        let response = match &mut self.sender {
+            Sender::Http1(sender) => sender.send_request(request).await,
+            Sender::Http2(sender) => sender.send_request(request).await,
+        };
+        told(response.unwrap()).await
     }
 }
 
@@ -107,6 +143,10 @@ async fn told(response: Response<Incoming>) -> (u16, String) {
 fn post(path: &str, length: usize) -> Request<Full<Bytes>> {
     let uri = format!("https://injector{path}");
     Request::post(uri).body(Full::new(Bytes::from(vec![b'x'; length]))).unwrap()
+}
+
+fn wait() -> Request<Full<Bytes>> {
+    Request::post("https://injector/inject").body(Full::new(Bytes::from("wait"))).unwrap()
 }
 
 #[tokio::test]
@@ -165,17 +205,8 @@ async fn what_runs_at_the_end_is_answered_and_nothing_new_is_accepted() {
     for alpn in [b"h2".as_slice(), b"http/1.1"] {
         let mut running = Running::start().await;
         let address = running.address;
-        let wait = || Request::post("https://injector/inject").body(Full::new(Bytes::from("wait"))).unwrap();
-        let stream = TokioIo::new(running.connect(alpn).await);
-        let asking = if alpn == b"h2" {
-            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-            tokio::spawn(connection);
-            tokio::spawn(async move { told(sender.send_request(wait()).await.unwrap()).await })
-        } else {
-            let (mut sender, connection) = http1::handshake(stream).await.unwrap();
-            tokio::spawn(connection);
-            tokio::spawn(async move { told(sender.send_request(wait()).await.unwrap()).await })
-        };
+        let mut client = running.client(alpn).await;
+        let asking = tokio::spawn(async move { client.ask(wait()).await });
         running.asked.recv().await.unwrap();
         let (answer, task) = (Arc::clone(&running.answer), running.task);
         let ended = tokio::spawn(running.drain.finish(Duration::from_secs(30), std::future::pending::<()>()));
