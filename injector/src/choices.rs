@@ -3,13 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use byrnie_init::{Cidr, Ids, Interface, List, Ports, ValueError};
-use byrnie_model::{LOG_LEVELS, is_log_filter};
+use byrnie_model::{LOG_LEVELS, is_log_filter, is_quantity};
 use serde_json::Value;
 
 use crate::{
     annotation::{Annotation, EXPLICIT, INJECT, OTHERS, PREFIX},
     pod,
-    quantity::is_quantity,
     refusal::{Refusal, shown},
     settings::{ProxyKind, Resources, Settings},
 };

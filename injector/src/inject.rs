@@ -99,8 +99,7 @@ impl Own {
             ProxyKind::Micro => (None, template::micro(settings, choices, application)),
             ProxyKind::Envoy => (Some(template::agent(settings, application)), template::envoy(settings, choices)),
         };
-        let mut added = vec![merge::alone(&template::init(settings, choices), &self.init.unwrap_or_default())];
-        added.extend(agent.map(|agent| merge::alone(&agent, &self.agent.unwrap_or_default())));
+        let mut added = Vec::from_iter(agent.map(|agent| merge::alone(&agent, &self.agent.unwrap_or_default())));
         let (list, own) = self.proxy.unwrap_or_default();
         let place = format!("spec.{list}[{PROXY}]");
         added.push(match self.is_ours {
@@ -109,6 +108,7 @@ impl Own {
             true => merge::over(&proxy, own, Origin::Earlier { settings })?,
             false => merge::over(&proxy, own, Origin::Author { settings, place: &place })?,
         });
+        added.push(merge::alone(&template::init(settings, choices), &self.init.unwrap_or_default()));
         Ok(added)
     }
 }

@@ -29,7 +29,6 @@ mod mesh;
 mod patch;
 mod pod;
 mod probes;
-mod quantity;
 mod refusal;
 mod registration;
 pub mod review;

@@ -1,5 +1,8 @@
 //! What is added to a Pod. Defaults of the API server are written out, so that what it stores is what is written here.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use byrnie_proto::bootstrap::{self, Bootstrap, Server};
 use serde_json::{Value, json};
 
 use crate::{
@@ -33,15 +36,17 @@ pub const VOLUMES: [&str; 3] = [TOKEN, TRUST, STATE];
 const TOKEN_FOLDER: &str = "/var/run/secrets/byrnie";
 const TRUST_FOLDER: &str = "/etc/byrnie";
 const STATE_FOLDER: &str = "/var/lib/byrnie";
-/// What the agent writes there for Envoy.
-const BOOTSTRAP: &str = "envoy.json";
+/// Where in it Envoy finds its agent.
+const SOCKET: &str = "xds.sock";
 
-/// Where the kubelet asks for the sidecar's health: the micro-proxy, or the agent beside an Envoy.
+/// Where the sidecar says whether it is ready for traffic: the micro-proxy, or the agent beside an Envoy.
 const HEALTH_PORT: u16 = 15021;
 
-/// Whether the sidecar is ready for traffic, and whether the agent is ready for its Envoy.
-const READY: &str = "/healthz/ready";
-const AGENT_READY: &str = "/healthz/agent";
+/// Where it is asked for its state.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15000);
+
+/// The Pod, as Kubernetes puts it into an argument.
+const WORKLOAD: &str = "$(POD_NAMESPACE)/$(POD_NAME)";
 
 /// User and group of the sidecar; its traffic is not redirected.
 pub const PROXY_ID: u32 = 1337;
@@ -70,11 +75,16 @@ pub fn literal(json: &str) -> String {
     json.replace('$', r"\u0024")
 }
 
-/// The first init container: nothing of the Pod runs before its traffic is redirected.
+/// The init container after the sidecar, which ends when the Pod's traffic is redirected and the sidecar is ready. All else in
+/// the Pod waits for it.
+///
+/// It is not the first, and the sidecar has no startup probe, since a kubelet learns of an init container's end and of a
+/// probe's success by looking once a second: this way a Pod waits for that once.
 pub fn init(settings: &Settings, choices: &Choices) -> Value {
     let mut container = json!({
         "name": INIT,
         "image": settings.init_image,
+        "args": [format!("--await-ready={HEALTH_PORT}")],
         "imagePullPolicy": settings.image_pull_policy,
         "resources": resources(&choices.resources),
         "securityContext": {
@@ -91,18 +101,18 @@ pub fn init(settings: &Settings, choices: &Choices) -> Value {
         // What it says of a failure stands in the Pod's status then.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     });
-    if !choices.exclusions.is_empty() {
-        container["args"] = json!(choices.exclusions);
+    if let Value::Array(args) = &mut container["args"] {
+        args.extend(choices.exclusions.iter().map(|exclusion| json!(exclusion)));
     }
     container
 }
 
-/// The micro-proxy as an init container that goes on running: what comes after it waits for its startup probe, and it
-/// ends after the application.
+/// The micro-proxy as an init container that goes on running, and ends after the application.
 pub fn micro(settings: &Settings, choices: &Choices, application: Application) -> Value {
-    let mut container = running(settings, PROXY, &choices.proxy_image, READY);
+    let mut container = running(settings, PROXY, &choices.proxy_image);
     container["args"] = json!(arguments(settings, &choices.log_level));
     container["env"] = json!(environment(application));
+    container["readinessProbe"] = readiness();
     container["resources"] = resources(&choices.resources);
     container["volumeMounts"] = mounts();
     container
@@ -110,10 +120,10 @@ pub fn micro(settings: &Settings, choices: &Choices, application: Application) -
 
 /// The agent, in the same way, before its Envoy.
 pub fn agent(settings: &Settings, application: Application) -> Value {
-    let mut container = running(settings, AGENT, &settings.proxy_image, AGENT_READY);
+    let mut container = running(settings, AGENT, &settings.proxy_image);
     let mut args = vec!["agent".to_owned()];
     args.extend(arguments(settings, &settings.log_level));
-    args.extend([format!("--socket={STATE_FOLDER}/xds.sock"), format!("--bootstrap={STATE_FOLDER}/{BOOTSTRAP}")]);
+    args.push(format!("--socket={STATE_FOLDER}/{SOCKET}"));
     container["args"] = json!(args);
     container["env"] = json!(environment(application));
     container["resources"] = resources(&settings.resources);
@@ -121,26 +131,30 @@ pub fn agent(settings: &Settings, application: Application) -> Value {
     container
 }
 
-/// Envoy, in the same way. It has neither token nor roots: the agent proves who it is.
+/// Envoy, in the same way. It has neither token nor roots: the agent proves who it is. It waits for the agent's socket by
+/// itself, so that it needs no file of the agent's to start by.
 pub fn envoy(settings: &Settings, choices: &Choices) -> Value {
-    let mut container = running(settings, PROXY, &choices.proxy_image, READY);
+    let mut container = running(settings, PROXY, &choices.proxy_image);
+    let usual = Bootstrap::new(WORKLOAD, Server::Agent(format!("{STATE_FOLDER}/{SOCKET}")));
     // Envoy takes a value as an argument of its own, and none after `=`.
     container["args"] = json!([
-        "--config-path",
-        format!("{STATE_FOLDER}/{BOOTSTRAP}"),
+        "--config-yaml",
+        bootstrap::envoy_argument(&Bootstrap { admin: ADMIN, ..usual }),
         "--disable-hot-restart",
         "--concurrency",
         "1",
         "--log-level",
         choices.log_level,
     ]);
+    container["env"] = json!(names());
+    container["readinessProbe"] = readiness();
     container["resources"] = resources(&choices.resources);
     container["volumeMounts"] = json!([{"name": STATE, "mountPath": STATE_FOLDER, "readOnly": true}]);
     container
 }
 
 /// What is said of every container that goes on running.
-fn running(settings: &Settings, name: &str, image: &str, startup: &str) -> Value {
+fn running(settings: &Settings, name: &str, image: &str) -> Value {
     json!({
         "name": name,
         "image": image,
@@ -156,23 +170,26 @@ fn running(settings: &Settings, name: &str, image: &str, startup: &str) -> Value
             "runAsUser": PROXY_ID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        // Ten minutes without a first configuration, and the container is started anew.
-        "startupProbe": {
-            "failureThreshold": 600,
-            "httpGet": {"path": startup, "port": HEALTH_PORT, "scheme": "HTTP"},
-            "periodSeconds": 1,
-            "successThreshold": 1,
-            "timeoutSeconds": 3,
-        },
         "terminationMessagePath": "/dev/termination-log",
         "terminationMessagePolicy": "FallbackToLogsOnError",
+    })
+}
+
+/// A Pod gets no calls while its sidecar has nothing to serve them by, as after a restart.
+fn readiness() -> Value {
+    json!({
+        "failureThreshold": 3,
+        "httpGet": {"path": "/healthz/ready", "port": HEALTH_PORT, "scheme": "HTTP"},
+        "periodSeconds": 5,
+        "successThreshold": 1,
+        "timeoutSeconds": 3,
     })
 }
 
 /// Options of micro-proxy and agent alike.
 fn arguments(settings: &Settings, log: &str) -> Vec<String> {
     vec![
-        "--workload=$(POD_NAMESPACE)/$(POD_NAME)".to_owned(),
+        format!("--workload={WORKLOAD}"),
         format!("--xds-address=byrnie-control-plane.{}.svc:15012", settings.namespace),
         format!("--token-file={TOKEN_FOLDER}/token"),
         format!("--roots-file={TRUST_FOLDER}/root.crt"),
@@ -183,12 +200,17 @@ fn arguments(settings: &Settings, log: &str) -> Vec<String> {
     ]
 }
 
-fn environment(application: Application) -> Vec<Value> {
+/// Of the Pod, for [`WORKLOAD`].
+fn names() -> Vec<Value> {
     let field = |path| json!({"fieldRef": {"apiVersion": "v1", "fieldPath": path}});
-    let mut env = vec![
+    vec![
         json!({"name": "POD_NAME", "valueFrom": field("metadata.name")}),
         json!({"name": "POD_NAMESPACE", "valueFrom": field("metadata.namespace")}),
-    ];
+    ]
+}
+
+fn environment(application: Application) -> Vec<Value> {
+    let mut env = names();
     for (name, value) in [(PROBES, application.probes), (SCRAPE, application.scrape)] {
         env.extend(value.map(|value| json!({"name": name, "value": value})));
     }

@@ -75,12 +75,21 @@ impl Bootstrap {
 
 /// The bootstrap of an Envoy, for `envoy -c FILE.yaml`: JSON, which is YAML too.
 pub fn envoy(bootstrap: &Bootstrap) -> String {
+    text(&of_envoy(bootstrap))
+}
+
+/// The same in one line, for `envoy --config-yaml`.
+pub fn envoy_argument(bootstrap: &Bootstrap) -> String {
+    of_envoy(bootstrap).to_string()
+}
+
+fn of_envoy(bootstrap: &Bootstrap) -> Value {
     let mut ads = json!({ "resource_api_version": "V3", "ads": {} });
     if matches!(bootstrap.server, Server::Agent(_)) {
         // It is live when it has its configuration, however late that comes: the agent tells a kubelet.
         ads["initial_fetch_timeout"] = json!("0s");
     }
-    text(&json!({
+    json!({
         "node": bootstrap.node(),
         "admin": { "address": socket_address(&bootstrap.admin.ip().to_string(), bootstrap.admin.port()) },
         "dynamic_resources": {
@@ -108,7 +117,7 @@ pub fn envoy(bootstrap: &Bootstrap) -> String {
             // What operators set on a running proxy by its admin interface.
             { "name": "admin", "admin_layer": {} },
         ] },
-    }))
+    })
 }
 
 /// The bootstrap of a proxyless gRPC client, for the file that `GRPC_XDS_BOOTSTRAP` names (gRFC A27). It holds no token

@@ -59,6 +59,14 @@ def caller(space, name, image):
     return pod(space, name, made)
 
 
+def starting(space, name, kind, image):
+    """A Pod whose application is ready at once; without a sidecar if it is of no kind."""
+    made = template("web", kind, image, {"args": ["serve", "--listen", f"127.0.0.1:{PORT}"]})
+    if kind is None:
+        made["metadata"]["labels"]["byrnie.io/inject"] = "false"
+    return pod(space, name, made)
+
+
 def early(space, name, kind, image):
     """A Pod whose init container calls cart, and which does not come up if a single call fails."""
     made = template("web", kind, image, {"args": ["serve", "--listen", f"127.0.0.1:{PORT}"]})

@@ -42,8 +42,14 @@ impl Agent {
         let place = folder.to_str().context("a test's path is text")?;
         let xds = mesh.xds().to_string();
         // What is the test's own, in place of what is there in a Pod. Ports of all addresses are any that are free.
+        let (namespace, _) = workload.split_once('/').context("NAMESPACE/POD")?;
+        let (listens, own_admin) = [SocketAddr::from(([127, 0, 0, 1], 15000)), admin]
+            .map(|at| format!("{{\"address\":\"{}\",\"port_value\":{}}}", at.ip(), at.port()))
+            .into();
         let here = [
             ("$(POD_NAMESPACE)/$(POD_NAME)", workload),
+            ("$(POD_NAMESPACE)", namespace),
+            (&listens, &own_admin),
             ("byrnie-control-plane.byrnie-system.svc:15012", &xds),
             ("/var/run/secrets/byrnie", place),
             ("/etc/byrnie", place),
@@ -54,6 +60,7 @@ impl Agent {
         let injected = injected(&folder, Proxy::Envoy)?;
         let mut arguments = arguments(&injected, "byrnie-agent", &here)?;
         arguments.push(format!("--envoy-admin-address={admin}"));
+        arguments.push(format!("--bootstrap={place}/envoy.json"));
         let envoy_arguments = self::arguments(&injected, "byrnie-proxy", &here)?;
         let mut agent = Self { process: None, admin, arguments, envoy_arguments, folder };
         agent.restart().await?;
@@ -69,6 +76,11 @@ impl Agent {
         self.process = Some(Process::start("byrnie-proxy agent", &mut command)?);
         let ready = until("an Envoy may be started", async || Ok(self.health("/healthz/agent").await?.0 == 200));
         ready.await.with_context(|| self.log())
+    }
+
+    /// What its Envoys are started by from now on.
+    pub fn envoy_arguments(&mut self) -> &mut Vec<String> {
+        &mut self.envoy_arguments
     }
 
     /// Starts the Envoy that it is for, and waits until a kubelet would find both ready.

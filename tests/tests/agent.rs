@@ -1,6 +1,6 @@
 //! An Envoy that has its certificate and its configuration of an agent.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, mem};
 
 use anyhow::{Context, Result};
 use byrnie_proto::{
@@ -174,15 +174,26 @@ async fn an_envoy_that_starts_while_the_control_plane_is_away_is_ready_when_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_bootstrap_that_is_written_is_the_one_that_is_injected() -> Result<()> {
+    let pod = Pod::new("shop", "web-1", "web");
+    let mesh = Mesh::start(&[("pod.yaml", pod.yaml())]).await?;
+    let mut agent = Agent::start(&mesh, &pod.workload()).await?;
+    let written: Value = serde_json::from_str(&fs::read_to_string(agent.folder().join("envoy.json"))?)?;
+    let injected = agent.envoy_arguments().iter().skip_while(|argument| *argument != "--config-yaml").nth(1);
+    assert_eq!(written, serde_json::from_str::<Value>(injected.context("an argument")?)?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn state_of_the_world_is_passed_on_too() -> Result<()> {
     let app = App::named("cart").await?;
     let mut shop = Shop::start(&app, "shop/web-1", &[]).await?;
     shop.envoy.terminate().await?;
-    let file = shop.agent.folder().join("envoy.json");
-    let differences = fs::read_to_string(&file)?;
-    let states = differences.replace("\"DELTA_GRPC\"", "\"GRPC\"");
-    assert_ne!(states, differences);
-    fs::write(&file, states)?;
+    let states = |argument: &mut String| {
+        let states = argument.replace("\"DELTA_GRPC\"", "\"GRPC\"");
+        mem::replace(argument, states.clone()) != states
+    };
+    assert!(shop.agent.envoy_arguments().iter_mut().any(states));
     shop.envoy = shop.agent.envoy().await?;
     assert_eq!(shop.get().await?, (200, "cart".to_owned()));
     shop.until_changed("later").await?;

@@ -24,7 +24,8 @@ fn fields() -> impl Strategy<Value = Value> {
         Just(("restartPolicy", json!("Always"))),
         Just(("lifecycle", json!({"postStart": {"exec": {"command": ["x"]}}}))),
         Just(("ports", json!([{"containerPort": 15006}]))),
-        Just(("startupProbe", Value::Null)),
+        Just(("startupProbe", json!({"tcpSocket": {"port": 1}}))),
+        Just(("readinessProbe", Value::Null)),
     ];
     proptest::collection::vec(one, 0..5).prop_map(|fields| fields.into_iter().collect())
 }
@@ -67,7 +68,8 @@ proptest! {
             prop_assert_eq!(container(&found, name), container(&wanted, name));
         }
         let (found, wanted) = (container(&found, "byrnie-proxy"), container(&wanted, "byrnie-proxy"));
-        for field in ["args", "command", "env", "envFrom", "volumeMounts", "securityContext", "restartPolicy"] {
+        let fields = ["args", "command", "env", "envFrom", "readinessProbe", "restartPolicy", "securityContext"];
+        for field in fields.into_iter().chain(["startupProbe", "volumeMounts"]) {
             prop_assert_eq!(&found[field], &wanted[field], "{}", field);
         }
         if !settings.allowed.contains(&Annotation::ProxyImage) {

@@ -103,7 +103,7 @@ fn a_namespace_that_enforces_pod_security_says_what_stands_in_the_way() {
 fn a_pod_that_has_all_is_left_as_it_is_and_one_that_lacks_something_is_not() {
     let mut whole = injected(&pod(json!({})), &Settings::default()).unwrap();
     assert_eq!(told(&whole, &labelled()), "it has its sidecar already");
-    whole["spec"]["initContainers"][1]["securityContext"]["privileged"] = json!(true);
+    whole["spec"]["initContainers"][0]["securityContext"]["privileged"] = json!(true);
     assert_eq!(told(&whole, &labelled()), BY_NAMESPACE);
     assert_eq!(told(&pod(json!({"byrnie.io/status": "injected"})), &labelled()), BY_NAMESPACE);
 }

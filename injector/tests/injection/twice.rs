@@ -101,7 +101,7 @@ fn a_container_that_another_webhook_adds_gets_what_the_others_have() {
 
     let names: Vec<_> =
         twice["spec"]["initContainers"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["byrnie-init", "byrnie-proxy", "early"]);
+    assert_eq!(names, ["byrnie-proxy", "byrnie-init", "early"]);
     assert_eq!(twice["spec"]["containers"][1]["livenessProbe"]["httpGet"]["port"], 15020);
     let mut at_once = pod(json!({}));
     at_once["spec"]["initContainers"] = json!([{"name": "early"}]);
@@ -128,7 +128,7 @@ fn a_pod_may_have_the_other_sidecar_by_the_next_time() {
 fn the_level_of_the_mesh_holds_for_an_envoy_without_its_targets() {
     for (filter, wanted) in [("debug", "debug"), ("warn,byrnie_xds=trace", "warn"), ("byrnie_xds=trace", "info")] {
         let pod = injected(&pod(json!({})), &Settings { log_level: filter.to_owned(), ..envoys() }).unwrap();
-        let [_, agent, envoy] = &pod["spec"]["initContainers"].as_array().unwrap()[..] else { panic!("{pod}") };
+        let [agent, envoy, _] = &pod["spec"]["initContainers"].as_array().unwrap()[..] else { panic!("{pod}") };
         assert_eq!(envoy["args"].as_array().unwrap().last().unwrap(), wanted);
         assert!(agent["args"].as_array().unwrap().contains(&json!(format!("--log={filter}"))));
     }

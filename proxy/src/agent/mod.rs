@@ -1,7 +1,7 @@
 //! The agent beside an Envoy: it is to the mesh what the micro-proxy is, and leaves the traffic to Envoy.
 //!
-//! It makes the key and has it signed, as the micro-proxy does, writes the bootstrap that Envoy is started with, and serves
-//! Envoy's streams at a Unix socket. What they say is passed on to the control plane and back as it is, but
+//! It makes the key and has it signed, as the micro-proxy does, writes a bootstrap to start Envoy with, and serves Envoy's
+//! streams at a Unix socket. What they say is passed on to the control plane and back as it is, but
 //! for secrets: those the agent answers, and the control plane is not asked for any. A page of health tells a kubelet how
 //! far both are, and the [port](crate::pod) of probes and metrics stands beside it.
 
@@ -38,7 +38,7 @@ use crate::{
     pod::Port,
 };
 
-/// An agent that is ready to serve: the socket is bound, and the bootstrap is written.
+/// An agent that is ready to serve: the socket is bound, and the bootstrap is written where one is wanted.
 pub struct Agent {
     settings: Settings,
     signals: Signals,
@@ -88,8 +88,10 @@ impl Agent {
         let probes = listen::bind_given("probes", "--probe-port", settings.sidecar.probes).await?;
         let socket = files::bind(&settings.socket)
             .map_err(|source| StartError::Socket { path: settings.socket.clone(), source })?;
-        files::replace(&settings.bootstrap, &envoy_bootstrap(&settings))
-            .map_err(|source| StartError::Bootstrap { path: settings.bootstrap.clone(), source })?;
+        if let Some(path) = &settings.bootstrap {
+            files::replace(path, &envoy_bootstrap(&settings))
+                .map_err(|source| StartError::Bootstrap { path: path.clone(), source })?;
+        }
         Ok(Self { settings, signals, socket, health, probes })
     }
 

@@ -16,9 +16,9 @@ pub struct Arguments {
     /// The Unix socket where Envoy asks
     #[arg(long, value_name = "PATH", default_value = "/var/lib/byrnie/xds.sock")]
     socket: PathBuf,
-    /// The file that is written for `envoy -c`
-    #[arg(long, value_name = "FILE", default_value = "/var/lib/byrnie/envoy.json")]
-    bootstrap: PathBuf,
+    /// A file that is written for `envoy -c`; without it, none is
+    #[arg(long, value_name = "FILE")]
+    bootstrap: Option<PathBuf>,
     /// Where Envoy's admin interface listens; it is open to all who reach it
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15000")]
     envoy_admin_address: SocketAddr,
@@ -31,8 +31,8 @@ pub struct Settings {
     pub sidecar: Sidecar,
     /// Where Envoy asks.
     pub socket: PathBuf,
-    /// What Envoy is started with.
-    pub bootstrap: PathBuf,
+    /// Where what Envoy is started with is written.
+    pub bootstrap: Option<PathBuf>,
     /// Envoy's admin interface.
     pub envoy_admin: SocketAddr,
 }
@@ -61,7 +61,7 @@ mod tests {
         let given = ["agent", "--workload", "shop/cart-1", "--xds-address", "127.0.0.1:15010", "--token-file", "t"];
         let settings = Arguments::try_parse_from(given).unwrap().check().unwrap();
         assert_eq!(settings.socket, PathBuf::from("/var/lib/byrnie/xds.sock"));
-        assert_eq!(settings.bootstrap, PathBuf::from("/var/lib/byrnie/envoy.json"));
+        assert_eq!(settings.bootstrap, None);
         assert_eq!(settings.envoy_admin.to_string(), "127.0.0.1:15000");
         assert_eq!(settings.sidecar.workload.as_str(), "shop/cart-1");
     }

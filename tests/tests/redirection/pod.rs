@@ -198,7 +198,6 @@ spec:
             Proxy::Micro => self.start("byrnie-proxy", "byrnie-proxy", "micro.log", xds)?,
             Proxy::Envoy => {
                 self.start("byrnie-agent", "byrnie-proxy", "agent.log", xds)?;
-                self.until_healthy("/healthz/agent").await?;
                 self.start("byrnie-proxy", "envoy", "envoy.log", xds)?;
             }
         }
@@ -213,6 +212,7 @@ spec:
         let (place, workload) = (self.folder.display().to_string(), format!("shop/{}", self.name));
         let here = [
             ("$(POD_NAMESPACE)/$(POD_NAME)", &*workload),
+            ("$(POD_NAMESPACE)", "shop"),
             ("byrnie-control-plane.byrnie-system.svc:15012", &xds.to_string()),
             ("/var/run/secrets/byrnie", &place),
             ("/etc/byrnie", &place),

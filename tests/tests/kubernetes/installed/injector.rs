@@ -184,7 +184,7 @@ async fn labels_annotations_and_mesh_config_decide() -> Result<()> {
     let refused = refusal(&stage, &image).await?;
     assert!(refused.contains("do not let a Pod set this; leave it out"), "{refused}");
     let stored = dry_run(&stage, &pod(json!({}))).await?;
-    let arguments = &stored["spec"]["initContainers"][1]["args"];
+    let arguments = &stored["spec"]["initContainers"][0]["args"];
     assert!(arguments.as_array().context("arguments")?.contains(&json!("--log=warn")), "{arguments}");
     finish(stage)
 }
