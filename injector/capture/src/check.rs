@@ -8,11 +8,11 @@
 
 mod inbound;
 mod outbound;
-mod syn;
+mod segment;
 
 use std::{
     fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,9 @@ use crate::{
 const ARRIVAL: Duration = Duration::from_secs(1);
 /// Ports that are called, the first of which no exclusion names.
 const PORTS: [u16; 4] = [80, 8080, 443, 54321];
+
+/// What is said of a connection that was accepted, but not here.
+const TAKEN: &str = "it was taken by somebody else";
 
 /// What was proven, and what could not be, with the reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,10 +71,12 @@ pub enum CheckError {
         found: String,
     },
     /// The sidecar would not know where to go.
-    #[error("{family} outbound: a connection to {called} arrived, but its original destination is {told}")]
+    #[error("{family} {direction}: a connection to {called} arrived, but its original destination is {told}")]
     Destination {
         /// Of the addresses.
         family: Family,
+        /// Which way.
+        direction: Direction,
         /// Where it was to go.
         called: SocketAddr,
         /// What the kernel says of it.
@@ -139,7 +144,8 @@ impl Trial {
         let all = |direction| families.iter().map(move |family| Attempt::new(settings, direction, *family, listens));
         let outbound = all(Direction::Outbound).collect::<Result<_, _>>()?;
         let inbound = all(Direction::Inbound).collect::<Result<_, _>>()?;
-        let wire = Wire::new().map_err(|error| format!("the kernel makes no vxlan link for the check: {error}"));
+        let wire =
+            Wire::new(families).map_err(|error| format!("the kernel makes no vxlan link for the check: {error}"));
         Ok(Self { outbound, inbound, wire })
     }
 
@@ -155,7 +161,7 @@ impl Trial {
     }
 
     /// Makes the connections within the time.
-    pub fn prove(&self, limit: Duration) -> Result<Proof, CheckError> {
+    pub fn prove(&mut self, limit: Duration) -> Result<Proof, CheckError> {
         let clock = Clock { end: Instant::now() + limit, limit };
         let mut proof = Proof::default();
         for Attempt { family, plan } in &self.outbound {
@@ -166,7 +172,7 @@ impl Trial {
             proof.add(*family, Direction::Outbound, outcome);
         }
         for Attempt { family, plan } in &self.inbound {
-            let outcome = match plan.as_ref().and_then(|plan| Ok((plan, self.wire.as_ref()?))) {
+            let outcome = match plan.as_ref().and_then(|plan| Ok((plan, self.wire.as_mut().map_err(|why| &*why)?))) {
                 Ok((plan, wire)) => wire.prove(*family, plan, &clock)?,
                 Err(why) => Outcome::NotProven(why.clone()),
             };
@@ -224,10 +230,33 @@ struct Clock {
 }
 
 impl Clock {
-    /// For one connection.
-    fn arrival(&self) -> Result<Duration, CheckError> {
-        let left = self.end.saturating_duration_since(Instant::now()).min(ARRIVAL);
+    /// In all.
+    fn left(&self) -> Result<Duration, CheckError> {
+        let left = self.end.saturating_duration_since(Instant::now());
         if left.is_zero() { Err(CheckError::Late(self.limit)) } else { Ok(left) }
+    }
+
+    /// For one connection of this process.
+    fn arrival(&self) -> Result<Duration, CheckError> {
+        Ok(self.left()?.min(ARRIVAL))
+    }
+}
+
+/// A connection has arrived. It has to tell where it was to go.
+fn arrived(
+    family: Family,
+    direction: Direction,
+    called: SocketAddr,
+    stream: &TcpStream,
+) -> Result<Outcome, CheckError> {
+    let told = match family {
+        Family::V4 => sockopt::ip_original_dst(stream).map(SocketAddr::V4),
+        Family::V6 => sockopt::ipv6_original_dst(stream).map(SocketAddr::V6),
+    };
+    match told {
+        Ok(told) if (told.ip(), told.port()) == (called.ip(), called.port()) => Ok(Outcome::Proven),
+        Ok(told) => Err(CheckError::Destination { family, direction, called, told: told.to_string() }),
+        Err(error) => Err(CheckError::Destination { family, direction, called, told: format!("unknown ({error})") }),
     }
 }
 

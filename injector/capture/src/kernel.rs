@@ -95,7 +95,7 @@ pub fn apply(
 
 /// Makes the trial, and takes its detours away from the rules, whatever came of it.
 fn prove(
-    trial: Trial,
+    mut trial: Trial,
     limit: Duration,
     backend: Backend,
     rules: &[Rules],

@@ -17,6 +17,10 @@ const REQUEST: u16 = 0x1;
 const ACKNOWLEDGE: u16 = 0x4;
 const NEW_ONLY: u16 = 0x600; // NLM_F_CREATE | NLM_F_EXCL
 
+// Of a link (netdevice(7)): IFF_UP, IFF_NOARP.
+const UP: u32 = 0x1;
+const WITHOUT_ARP: u32 = 0x80;
+
 /// The kinds of messages that are sent and read.
 mod kind {
     pub const ERROR: u16 = 2;
@@ -62,9 +66,9 @@ impl Netlink {
         self.acknowledged(kind::DELETE_ADDRESS, 0, &address_message(link, address, length))
     }
 
-    /// Makes a tunnel and brings it up.
+    /// Makes a tunnel and brings it up. Nobody is asked for hardware addresses on it: what leaves by it is sent at once.
     pub fn add_tunnel(&self, tunnel: &Tunnel<'_>) -> io::Result<()> {
-        let mut body = link_message(0, true);
+        let mut body = link_message(0, UP | WITHOUT_ARP);
         attribute(&mut body, 3, format!("{}\0", tunnel.name).as_bytes()); // IFLA_IFNAME
         attribute(&mut body, 1, &tunnel.hardware); // IFLA_ADDRESS
         let mut data = Vec::new();
@@ -81,7 +85,7 @@ impl Netlink {
 
     /// Deletes a link.
     pub fn delete_link(&self, link: u32) -> io::Result<()> {
-        self.acknowledged(kind::DELETE_LINK, 0, &link_message(link, false))
+        self.acknowledged(kind::DELETE_LINK, 0, &link_message(link, 0))
     }
 
     /// The index of a link.
@@ -138,9 +142,8 @@ struct Reply {
 }
 
 /// `struct ifinfomsg`: family, type, index, flags, which flags are meant.
-fn link_message(index: u32, up: bool) -> Vec<u8> {
-    let flag = u32::from(up); // IFF_UP
-    [[0; 4], index.to_ne_bytes(), flag.to_ne_bytes(), flag.to_ne_bytes()].concat()
+fn link_message(index: u32, flags: u32) -> Vec<u8> {
+    [[0; 4], index.to_ne_bytes(), flags.to_ne_bytes(), flags.to_ne_bytes()].concat()
 }
 
 /// `struct ifaddrmsg`: family, length, flags, scope, index.

@@ -1,16 +1,30 @@
-//! In: a packet that comes by a wire has to arrive where the sidecar would have it.
+//! In: a connection that comes by a wire has to arrive where the sidecar would have it.
 //!
 //! The wire is a VXLAN link whose packets this process writes into its UDP port. The kernel sees a SYN of a neighbour on
-//! that link to the Pod's own address. It is proven by the half-open connection that then stands at the listener.
+//! that link to the Pod's own address. Its answer is seen on its way out, and acknowledged, so that the connection stands.
 
 use std::{
-    fs, io,
+    io,
     net::{IpAddr, SocketAddr, UdpSocket},
+    os::fd::OwnedFd,
     thread,
     time::{Duration, Instant},
 };
 
-use super::{CheckError, Clock, Direction, Outcome, Plan, nobodys, outbound::redirected, own_address, syn};
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, RecvFlags, SocketFlags, SocketType, eth,
+        sockopt::{self, Timeout},
+    },
+};
+
+use super::{
+    CheckError, Clock, Direction, Outcome, Plan, TAKEN, arrived, nobodys,
+    outbound::{accepted, redirected},
+    own_address,
+    segment::{self, Segment},
+};
 use crate::{
     netlink::{Netlink, Tunnel},
     rules::{Family, Rules},
@@ -21,8 +35,15 @@ use crate::{
 const LINK: &str = "byrnie-check";
 const NETWORK: u32 = 0x00b9_7e1e;
 const HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
+/// An answer comes at once, unless the machine has no time for it, or the kernel has not done yet what makes the addresses of
+/// the link usable. Then it is asked again, each time with twice the patience.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+/// Ports that are tried for the tunnel.
+const TRIES: usize = 16;
+/// More packets than the kernel keeps for one that looks at them.
+const KEPT: usize = 4096;
+/// Of a packet that is looked at: more than the headers of an answer.
+const LOOK: usize = 256;
 
 /// An address and port of the Pod to call which the rules redirect, or why there is none.
 pub fn called(settings: &Settings, rules: &Rules) -> Result<SocketAddr, String> {
@@ -43,65 +64,109 @@ pub fn neighbour(family: Family) -> IpAddr {
 pub struct Wire {
     netlink: Netlink,
     link: u32,
+    /// Families of which it takes no address.
+    refused: Vec<(Family, io::Error)>,
     /// Writes into the other end.
     socket: UdpSocket,
     /// From which the neighbour calls. Another one each time: for a minute the kernel goes by what it decided for a
     /// connection between the same ports, whatever the rules are by then.
     neighbours_port: u16,
+    /// What leaves by it; opened late, since all else is seen too.
+    passing: Option<Passing>,
 }
 
 impl Wire {
     /// Makes the link.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(families: &[Family]) -> io::Result<Self> {
         let netlink = Netlink::open()?;
         // One that was left behind by a check that was killed.
         if let Ok(link) = netlink.link(LINK) {
             netlink.delete_link(link)?;
         }
         let socket = UdpSocket::bind("127.0.0.1:0")?;
-        // One that is free now.
-        let port = UdpSocket::bind("0.0.0.0:0")?.local_addr()?.port();
-        netlink.add_tunnel(&Tunnel { name: LINK, hardware: HARDWARE, network: NETWORK, port })?;
+        let port = add_tunnel(&netlink)?;
         let link = netlink.link(LINK)?;
         let neighbours_port = socket.local_addr()?.port();
-        let wire = Self { netlink, link, socket, neighbours_port };
+        let mut wire = Self { netlink, link, refused: Vec::new(), socket, neighbours_port, passing: None };
         wire.socket.connect(("127.0.0.1", port))?;
+        for family in families {
+            let (here, _, length) = ends(*family);
+            if let Err(error) = wire.netlink.add_address(wire.link, here, length) {
+                wire.refused.push((*family, error));
+            }
+        }
         Ok(wire)
     }
 
     /// Makes the connection, which has to arrive.
-    pub fn prove(&self, family: Family, plan: &Plan, clock: &Clock) -> Result<Outcome, CheckError> {
-        let (here, neighbour, length) = ends(family);
-        if let Err(error) = self.netlink.add_address(self.link, here, length) {
+    pub fn prove(&mut self, family: Family, plan: &Plan, clock: &Clock) -> Result<Outcome, CheckError> {
+        if let Some((_, error)) = self.refused.iter().find(|refused| refused.0 == family) {
             return Ok(Outcome::NotProven(format!("{LINK} takes no address: {error}")));
         }
-        let (from, called) = (SocketAddr::new(neighbour, self.neighbours_port), plan.called);
-        let lost = |found: String| CheckError::Lost { family, direction: Direction::Inbound, called, found };
-        let packet = syn::packed(NETWORK, HARDWARE, from, called);
-        let end = Instant::now() + clock.arrival()?;
+        let passing = match self.passing.take().map_or_else(Passing::new, Ok) {
+            Ok(passing) => self.passing.insert(passing),
+            Err(error) => return Ok(Outcome::NotProven(format!("packets that leave cannot be seen: {error}"))),
+        };
+        let (from, called) = (SocketAddr::new(neighbour(family), self.neighbours_port), plan.called);
+        let lost = |found| CheckError::Lost { family, direction: Direction::Inbound, called, found };
+        let failed = |error: io::Error| lost(error.to_string());
+        let send = |segment| {
+            let packet = segment::packed(NETWORK, HARDWARE, from, called, segment);
+            self.socket.send(&packet).map_err(failed)
+        };
+        // On a busy node the kernel may take seconds until the addresses of a new link are usable.
+        let end = Instant::now() + clock.left()?;
+        let (mut patience, longest) = PATIENCE;
+        let mut is_answered = false;
         while Instant::now() < end {
-            self.socket.send(&packet).map_err(|error| lost(error.to_string()))?;
-            let table = fs::read_to_string(half_open_table(family)).map_err(|error| lost(error.to_string()))?;
-            if is_half_open(&table, plan.port.number(), from) {
-                return Ok(Outcome::Proven);
+            passing.forget();
+            send(Segment::Syn)?;
+            if let Some(answer) = passing.answer(called, from, patience).map_err(failed)? {
+                is_answered = true;
+                send(Segment::Acknowledgement(answer))?;
             }
-            thread::sleep(PAUSE);
+            let stream = if is_answered { accepted(&plan.listener, from, patience).map_err(failed)? } else { None };
+            if let Some(stream) = stream {
+                // Ended by a single packet: nobody would answer the usual end.
+                let _ = sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+                return arrived(family, Direction::Inbound, called, &stream);
+            }
+            patience = (patience * 2).min(longest);
         }
-        Err(lost("nothing came".to_owned()))
+        Err(lost(if is_answered { TAKEN } else { "nothing came" }.to_owned()))
+    }
+}
+
+/// Makes the tunnel at a UDP port that was free a moment ago, and gives that. A program that is being started meanwhile may
+/// have inherited what found it, and hold it until it runs: then another is tried.
+fn add_tunnel(netlink: &Netlink) -> io::Result<u16> {
+    let mut tries = 0;
+    loop {
+        let port = UdpSocket::bind("0.0.0.0:0")?.local_addr()?.port();
+        match netlink.add_tunnel(&Tunnel { name: LINK, hardware: HARDWARE, network: NETWORK, port }) {
+            Ok(()) => return Ok(port),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < TRIES => tries += 1,
+            Err(error) => return Err(error),
+        }
     }
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        // What it was for is done; the next check deletes what is left.
-        let _ = self.netlink.delete_link(self.link);
+        let passing = self.passing.take();
+        thread::scope(|scope| {
+            // The kernel waits for all processors with each of the two.
+            scope.spawn(move || drop(passing));
+            // What it was for is done; the next check deletes what is left.
+            let _ = self.netlink.delete_link(self.link);
+        });
     }
 }
 
-/// This end, the other, and the length of their network.
+/// This end, the other, and the length of their network, in which is none of the addresses that are called.
 fn ends(family: Family) -> (IpAddr, IpAddr, u8) {
     match family {
-        Family::V4 => ([198, 51, 100, 1].into(), [198, 51, 100, 2].into(), 30),
+        Family::V4 => ([198, 51, 100, 253].into(), [198, 51, 100, 254].into(), 30),
         Family::V6 => {
             let end = |last| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, last]);
             (end(1), end(2), 126)
@@ -109,27 +174,42 @@ fn ends(family: Family) -> (IpAddr, IpAddr, u8) {
     }
 }
 
-/// The TCP connections of the thread's network namespace (proc_pid_net(5)).
-fn half_open_table(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "/proc/thread-self/net/tcp",
-        Family::V6 => "/proc/thread-self/net/tcp6",
-    }
-}
+/// All packets of the network namespace, from now on (packet(7)).
+struct Passing(OwnedFd);
 
-/// Whether a SYN of the peer waits at the port: `sl: LOCAL:PORT REMOTE:PORT STATE`, addresses in words of this machine.
-fn is_half_open(table: &str, port: u16, peer: SocketAddr) -> bool {
-    let octets = match peer.ip() {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
-    };
-    let words = octets.chunks_exact(4).map(|four| u32::from_ne_bytes([four[0], four[1], four[2], four[3]]));
-    let remote = words.map(|word| format!("{word:08X}")).collect::<String>() + &format!(":{:04X}", peer.port());
-    let local = format!(":{port:04X}");
-    table.lines().any(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        let is_local = fields.next().is_some_and(|field| field.ends_with(&local));
-        // 03 is SYN_RECV.
-        is_local && fields.next() == Some(&remote) && fields.next() == Some("03")
-    })
+impl Passing {
+    fn new() -> io::Result<Self> {
+        // Without what stands before the IP header.
+        let (kind, flags) = (SocketType::DGRAM, SocketFlags::CLOEXEC);
+        Ok(Self(rustix::net::socket_with(AddressFamily::PACKET, kind, flags, Some(eth::ALL))?))
+    }
+
+    /// Makes room: when more has passed than the kernel keeps, it drops what follows.
+    fn forget(&self) {
+        let more = || rustix::net::recv(&self.0, &mut [0; LOOK][..], RecvFlags::DONTWAIT).is_ok();
+        (0..KEPT).take_while(|_| more()).for_each(drop);
+    }
+
+    /// The sequence number of the answer to a SYN, if it comes meanwhile.
+    fn answer(&self, from: SocketAddr, to: SocketAddr, patience: Duration) -> io::Result<Option<u32>> {
+        let end = Instant::now() + patience;
+        let mut packet = [0; LOOK];
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(None);
+            }
+            sockopt::set_socket_timeout(&self.0, Timeout::Recv, Some(left))?;
+            match rustix::net::recv(&self.0, &mut packet[..], RecvFlags::empty()) {
+                Ok((read, _)) => {
+                    if let Some(sequence) = segment::answer(&packet[..read], from, to) {
+                        return Ok(Some(sequence));
+                    }
+                }
+                // An interface that goes down says so here.
+                Err(Errno::AGAIN | Errno::INTR | Errno::NETDOWN) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -11,7 +11,7 @@ use rustix::{
     process::{getegid, geteuid},
 };
 
-use super::{CheckError, Clock, Direction, Outcome, PORTS, Plan, nobodys, own_address};
+use super::{CheckError, Clock, Direction, Outcome, PORTS, Plan, arrived, nobodys, own_address};
 use crate::{
     netlink::Netlink,
     rules::{Family, Rules},
@@ -25,19 +25,9 @@ pub fn prove(family: Family, plan: &Plan, clock: &Clock) -> Result<Outcome, Chec
     let lost = |found| CheckError::Lost { family, direction: Direction::Outbound, called, found };
     let mine = TcpStream::connect_timeout(&called, clock.arrival()?).map_err(|error| lost(error.to_string()))?;
     let mine = mine.local_addr().map_err(|error| lost(error.to_string()))?;
-    let arrived = accepted(&plan.listener, mine, clock.arrival()?).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => lost("it was taken by somebody else".to_owned()),
-        _ => lost(error.to_string()),
-    })?;
-    let told = match family {
-        Family::V4 => sockopt::ip_original_dst(&arrived).map(SocketAddr::V4),
-        Family::V6 => sockopt::ipv6_original_dst(&arrived).map(SocketAddr::V6),
-    };
-    match told {
-        Ok(told) if (told.ip(), told.port()) == (called.ip(), called.port()) => Ok(Outcome::Proven),
-        Ok(told) => Err(CheckError::Destination { family, called, told: told.to_string() }),
-        Err(error) => Err(CheckError::Destination { family, called, told: format!("unknown ({error})") }),
-    }
+    let stream = accepted(&plan.listener, mine, clock.arrival()?).map_err(|error| lost(error.to_string()))?;
+    let stream = stream.ok_or_else(|| lost(super::TAKEN.to_owned()))?;
+    arrived(family, Direction::Outbound, called, &stream)
 }
 
 /// An address to call which the rules redirect, or why there is none.
@@ -65,13 +55,20 @@ pub fn redirected(rules: &Rules, source: IpAddr, destination: IpAddr, way: Way<'
     PORTS.into_iter().find(goes)
 }
 
-/// The connection that comes from the address; others may call the Pod too.
-fn accepted(listener: &TcpListener, from: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
-    sockopt::set_socket_timeout(listener, Timeout::Recv, Some(limit))?;
+/// The connection that comes from the address, if it does within the time; others may call the Pod too.
+pub fn accepted(listener: &TcpListener, from: SocketAddr, limit: Duration) -> io::Result<Option<TcpStream>> {
+    let end = Instant::now() + limit;
     loop {
-        let (stream, peer) = listener.accept()?;
-        if (peer.ip(), peer.port()) == (from.ip(), from.port()) {
-            return Ok(stream);
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        sockopt::set_socket_timeout(listener, Timeout::Recv, Some(left))?;
+        match listener.accept() {
+            Ok((stream, peer)) if (peer.ip(), peer.port()) == (from.ip(), from.port()) => return Ok(Some(stream)),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -1,6 +1,15 @@
 //! What the check proves, and what it says where the rules do not do what they should.
 
-use std::{fs, net::SocketAddr, process::Command};
+use std::{
+    fs,
+    net::SocketAddr,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
 
 use super::{
     ground::{APPLICATION, Caller, addresses, call, everybody_listens, in_a_pod, init, init_by, refused, run},
@@ -54,11 +63,11 @@ fn rules_that_come_first_are_found_in_each_direction_and_family() {
             ("ip6tables-nft", "PREROUTING", "IPv6 inbound: a connection to [fd77::2]:80 was not led to the check: "),
         ] {
             run(command, &format!("-t nat -I {chain} -p tcp -j ACCEPT"));
-            let said = refused(&[], "--backend nft", 3);
+            let said = refused(&[], "--backend nft --check-timeout 2", 3);
             let expected = format!("byrnie-init: the rules are in iptables-nft, but {begins}");
             assert!(said.starts_with(&expected), "{said}");
             assert_eq!(rules("nft"), plain_rules(), "what the check needed is taken away");
-            assert!(refused(&[], "--check", 3).starts_with(&format!("byrnie-init: {begins}")));
+            assert!(refused(&[], "--check --check-timeout 2", 3).starts_with(&format!("byrnie-init: {begins}")));
             run(command, &format!("-t nat -D {chain} -p tcp -j ACCEPT"));
         }
         init("--clean");
@@ -95,23 +104,39 @@ fn what_the_exclusions_or_the_network_do_not_let_be_proven_is_said_and_passes() 
 }
 
 #[test]
-fn a_sidecar_that_listens_already_is_not_in_the_way() {
-    in_a_pod("checked::a_sidecar_that_listens_already_is_not_in_the_way", || {
+fn a_sidecar_that_listens_already_is_neither_in_the_way_nor_disturbed() {
+    in_a_pod("checked::a_sidecar_that_listens_already_is_neither_in_the_way_nor_disturbed", || {
         everybody_listens();
         for backend in ["nft", "legacy"] {
             let expected = format!("byrnie-init: IPv4 and IPv6 redirected by iptables-{backend}; {PROVEN}");
             assert_eq!(init(&format!("--backend {backend}")), expected);
             assert_eq!(rules(backend), plain_rules());
-            for at in addresses() {
+            // Again, while connections come and go.
+            let again = Arc::new(AtomicBool::new(true));
+            let calls = addresses().map(|at| {
                 let [out, into] = [SocketAddr::new(at.service, 80), SocketAddr::new(at.pod, 8080)];
-                let application = Caller::Pod(APPLICATION, APPLICATION);
-                assert_eq!(call(application, out.ip(), out.port()), format!("outbound {out}"));
-                assert_eq!(call(Caller::Peer, into.ip(), into.port()), format!("inbound {into}"));
+                [
+                    calls(Arc::clone(&again), Caller::Pod(APPLICATION, APPLICATION), out, format!("outbound {out}")),
+                    calls(Arc::clone(&again), Caller::Peer, into, format!("inbound {into}")),
+                ]
+            });
+            for _ in 0..5 {
+                assert_eq!(init(&format!("--backend {backend}")), expected);
             }
-            assert_eq!(init(&format!("--backend {backend}")), expected);
+            again.store(false, Ordering::SeqCst);
+            let calls: Vec<usize> = calls.into_iter().flatten().map(|calls| calls.join().unwrap()).collect();
+            assert!(calls.iter().all(|count| *count > 0) && calls.iter().sum::<usize>() > 50, "{calls:?}");
             assert_eq!(rules(backend), plain_rules());
         }
     });
+}
+
+/// Calls all the time, and counts the answers, each of which is this one.
+fn calls(again: Arc<AtomicBool>, caller: Caller, to: SocketAddr, answer: String) -> JoinHandle<usize> {
+    thread::spawn(move || {
+        let answers = (0..).take_while(|_| again.load(Ordering::SeqCst));
+        answers.map(|_| assert_eq!(call(caller, to.ip(), to.port()), answer)).count()
+    })
 }
 
 /// What is in force, of both families.
