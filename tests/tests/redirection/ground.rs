@@ -24,10 +24,20 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// With these Pods. All ports of those in the mesh are for callers with a certificate alone, but for
-    /// `OPEN` and `APART`. `init` is what
-    /// `byrnie-init` is given.
+    /// With these Pods, running. `init` is what `byrnie-init` is given beyond what is injected.
     pub async fn build(pods: &[(&'static str, Option<Proxy>)], init: &str) -> Result<Self> {
+        let mut ground = Self::prepare(pods).await?;
+        let xds = ground.mesh.xds();
+        for pod in ground.pods.iter_mut().filter(|pod| pod.proxy().is_some()) {
+            let init = pod.start(xds, init)?;
+            pod.started(init).await?;
+        }
+        Ok(ground)
+    }
+
+    /// With these Pods, of which nothing is started yet but the applications. All ports of those in the mesh are for callers
+    /// with a certificate alone, but for `OPEN` and `APART`.
+    pub async fn prepare(pods: &[(&'static str, Option<Proxy>)]) -> Result<Self> {
         run("ip", "link add bridge type bridge")?;
         run("ip", "addr add 10.77.0.1/24 dev bridge")?;
         run("ip", "addr add fd77::1/64 dev bridge nodad")?;
@@ -42,7 +52,7 @@ impl Ground {
             run("mount", &format!("--bind {} {}", file.display(), place.display()))?;
         }
         let made = pods.iter().zip(10..).map(|((name, proxy), number)| Pod::make(name, number, *proxy));
-        let mut pods = made.collect::<Result<Vec<_>>>()?;
+        let pods = made.collect::<Result<Vec<_>>>()?;
         let strict = format!(
             "apiVersion: mesh.byrnie.io/v1alpha1
 kind: PeerPolicy
@@ -55,10 +65,7 @@ spec: {{mode: Strict, ports: [{{port: {OPEN}, mode: Permissive}}, {{port: {APART
         files.push(("strict.yaml", strict));
         let xds = SocketAddr::from(([10, 77, 0, 1], 15012));
         let mesh = Mesh::reached_at(xds, &files).await?;
-        for pod in pods.iter_mut().filter(|pod| pod.proxy().is_some()) {
-            pod.init(init)?;
-            pod.start_sidecar(&mesh).await?;
-        }
+        pods.iter().filter(|pod| pod.proxy().is_some()).try_for_each(|pod| pod.enrol(&mesh))?;
         Ok(Self { mesh, pods })
     }
 

@@ -8,7 +8,7 @@ mod names;
 mod pod;
 
 use anyhow::{Result, ensure};
-use byrnie_tests::{netns::isolated, sidecar::Proxy};
+use byrnie_tests::{netns::isolated, sidecar::Proxy, wait::until};
 
 use crate::{
     calls::{NONE, SOMEBODY, Speech, answer_of, call},
@@ -238,6 +238,34 @@ fn a_sidecar_that_was_restarted_takes_the_traffic_again() -> Result<()> {
             }
         }
         cells.finish(22);
+        Ok(())
+    })
+}
+
+#[test]
+fn while_the_control_plane_is_away_a_pod_waits_behind_its_rules_and_goes_on_by_itself() -> Result<()> {
+    in_a_ground("while_the_control_plane_is_away_a_pod_waits_behind_its_rules_and_goes_on_by_itself", async {
+        let mut ground = Ground::prepare(&[MICRO_CALLER, ENVOY_CALLER]).await?;
+        let xds = ground.mesh.xds();
+        ground.mesh.kill();
+        let mut inits = Vec::new();
+        for pod in &mut ground.pods {
+            let mut init = pod.start(xds, "--backend nft")?;
+            pod.until_health(503).await?;
+            let redirected = async || Ok(pod.rules("nft")?.contains("--to-ports 15001"));
+            until("its traffic is redirected", redirected).await?;
+            init.check()?;
+            inits.push(init);
+        }
+        ground.mesh.restart().await?;
+        for (pod, init) in ground.pods.iter().zip(inits) {
+            pod.started(init).await?;
+        }
+        let mut cells = Cells::default();
+        for family in FAMILIES {
+            from_the_mesh(&mut cells, "nft", family, ground.pod(MICRO_CALLER.0)?, ground.pod(ENVOY_CALLER.0)?);
+        }
+        cells.finish(20);
         Ok(())
     })
 }

@@ -34,6 +34,9 @@ pub const OTHER: u32 = 2000;
 /// Of what sidecars are.
 pub const PROXY: u32 = 1337;
 
+/// What `byrnie-init` has said, in the Pod's folder.
+const INIT_LOG: &str = "init.log";
+
 /// A running Pod.
 pub struct Pod {
     name: &'static str,
@@ -183,32 +186,57 @@ spec:
         Ok(saved("iptables")? + &saved("ip6tables")?)
     }
 
-    /// Starts its sidecar with the arguments that are injected, and waits until a kubelet would find it ready.
-    pub async fn start_sidecar(&mut self, mesh: &Mesh) -> Result<()> {
+    /// Gives it what Kubernetes would mount: a token of its account, and the roots.
+    pub fn enrol(&self, mesh: &Mesh) -> Result<()> {
         fs::write(self.folder.join("token"), join_token(mesh, &format!("shop/{}", self.name))?)?;
         fs::copy(mesh.state().join("ca/root.crt"), self.folder.join("root.crt"))?;
-        chown(&self.folder, Some(PROXY), Some(PROXY))?;
-        self.restart_sidecar(mesh.xds()).await
+        Ok(chown(&self.folder, Some(PROXY), Some(PROXY))?)
+    }
+
+    /// Starts its containers with the arguments that are injected, in their order, and gives `byrnie-init`, which is the last
+    /// and has these arguments too.
+    pub fn start(&mut self, xds: SocketAddr, init: &str) -> Result<Process> {
+        self.start_sidecar(xds)?;
+        let pod = injected(&self.folder, self.proxy.context("it has a sidecar")?)?;
+        let told = File::create(self.folder.join(INIT_LOG))?;
+        let mut command = Command::new(program("byrnie-init")?);
+        command.args(arguments(&pod, "byrnie-init", &[])?).args(init.split_ascii_whitespace());
+        command.stdin(Stdio::null()).stdout(told.try_clone()?).stderr(told);
+        self.namespace.start(0, "byrnie-init", &mut command)
+    }
+
+    /// Waits until `byrnie-init` has ended, after which the application would start.
+    pub async fn started(&self, mut init: Process) -> Result<()> {
+        let ended = init.ended().await;
+        let said = fs::read_to_string(self.folder.join(INIT_LOG))?;
+        let context = || format!("{}: {said}\n{}", self.name, self.logs());
+        ensure!(ended.with_context(context)?.success(), context());
+        ensure!(said.contains("; proven: ") && said.contains("; the sidecar is ready after "), "{}: {said}", self.name);
+        Ok(())
     }
 
     /// Ends its sidecar as a crash would, and starts it anew with what it has kept.
     pub async fn restart_sidecar(&mut self, xds: SocketAddr) -> Result<()> {
         self.kill_sidecar();
+        self.start_sidecar(xds)?;
+        self.until_health(200).await
+    }
+
+    fn start_sidecar(&mut self, xds: SocketAddr) -> Result<()> {
         match self.proxy.context("it has a sidecar")? {
-            Proxy::Micro => self.start("byrnie-proxy", "byrnie-proxy", "micro.log", xds)?,
+            Proxy::Micro => self.start_container("byrnie-proxy", "byrnie-proxy", "micro.log", xds),
             Proxy::Envoy => {
-                self.start("byrnie-agent", "byrnie-proxy", "agent.log", xds)?;
-                self.start("byrnie-proxy", "envoy", "envoy.log", xds)?;
+                self.start_container("byrnie-agent", "byrnie-proxy", "agent.log", xds)?;
+                self.start_container("byrnie-proxy", "envoy", "envoy.log", xds)
             }
         }
-        self.until_healthy("/healthz/ready").await
     }
 
     pub fn kill_sidecar(&mut self) {
         self.sidecar.clear();
     }
 
-    fn start(&mut self, container: &str, program: &str, log: &str, xds: SocketAddr) -> Result<()> {
+    fn start_container(&mut self, container: &str, program: &str, log: &str, xds: SocketAddr) -> Result<()> {
         let (place, workload) = (self.folder.display().to_string(), format!("shop/{}", self.name));
         let here = [
             ("$(POD_NAMESPACE)/$(POD_NAME)", &*workload),
@@ -227,13 +255,15 @@ spec:
         Ok(())
     }
 
-    async fn until_healthy(&mut self, path: &str) -> Result<()> {
-        let healthy = until(path, async || {
+    /// Waits until the sidecar says with this status whether it is ready.
+    pub async fn until_health(&mut self, status: u16) -> Result<()> {
+        let path = "/healthz/ready";
+        let told = until(path, async || {
             self.sidecar.iter_mut().try_for_each(Process::check)?;
             let at = self.at(Family::V4, 15021);
-            Ok(self.run(0, http::get(at, "localhost", path))?.status == 200)
+            Ok(self.run(0, http::get(at, "localhost", path))?.status == status)
         });
-        healthy.await.with_context(|| format!("{}:\n{}", self.name, self.logs()))
+        told.await.with_context(|| format!("{}:\n{}", self.name, self.logs()))
     }
 
     /// Waits until its micro-proxy has on disk a resource of this name.
