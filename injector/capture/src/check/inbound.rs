@@ -6,6 +6,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, UdpSocket},
+    ops::RangeInclusive,
     os::fd::OwnedFd,
     thread,
     time::{Duration, Instant},
@@ -36,8 +37,8 @@ const LINK: &str = "byrnie-check";
 const NETWORK: u32 = 0x00b9_7e1e;
 const HARDWARE: [u8; 6] = [0x02, 0, 0, 0, 0, 0x01];
 /// An answer comes at once, unless the machine has no time for it, or the kernel has not done yet what makes the addresses of
-/// the link usable. Then it is asked again, each time with twice the patience.
-const PATIENCE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+/// the link usable. Then another call is made, each time with twice the patience.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(1));
 /// Ports that are tried for the tunnel.
 const TRIES: usize = 16;
 /// More packets than the kernel keeps for one that looks at them.
@@ -68,9 +69,9 @@ pub struct Wire {
     refused: Vec<(Family, io::Error)>,
     /// Writes into the other end.
     socket: UdpSocket,
-    /// From which the neighbour calls. Another one each time: for a minute the kernel goes by what it decided for a
-    /// connection between the same ports, whatever the rules are by then.
-    neighbours_port: u16,
+    /// From which the neighbour calls first, and so on. Others each time: for a while the kernel goes by what it decided
+    /// for a connection between the same ports, whatever the rules are by then.
+    neighbours_ports: RangeInclusive<u16>,
     /// What leaves by it; opened late, since all else is seen too.
     passing: Option<Passing>,
 }
@@ -86,8 +87,8 @@ impl Wire {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         let port = add_tunnel(&netlink)?;
         let link = netlink.link(LINK)?;
-        let neighbours_port = socket.local_addr()?.port();
-        let mut wire = Self { netlink, link, refused: Vec::new(), socket, neighbours_port, passing: None };
+        let neighbours_ports = socket.local_addr()?.port()..=u16::MAX;
+        let mut wire = Self { netlink, link, refused: Vec::new(), socket, neighbours_ports, passing: None };
         wire.socket.connect(("127.0.0.1", port))?;
         for family in families {
             let (here, _, length) = ends(*family);
@@ -107,10 +108,10 @@ impl Wire {
             Ok(passing) => self.passing.insert(passing),
             Err(error) => return Ok(Outcome::NotProven(format!("packets that leave cannot be seen: {error}"))),
         };
-        let (from, called) = (SocketAddr::new(neighbour(family), self.neighbours_port), plan.called);
+        let called = plan.called;
         let lost = |found| CheckError::Lost { family, direction: Direction::Inbound, called, found };
         let failed = |error: io::Error| lost(error.to_string());
-        let send = |segment| {
+        let send = |from, segment| {
             let packet = segment::packed(NETWORK, HARDWARE, from, called, segment);
             self.socket.send(&packet).map_err(failed)
         };
@@ -118,18 +119,18 @@ impl Wire {
         let end = Instant::now() + clock.left()?;
         let (mut patience, longest) = PATIENCE;
         let mut is_answered = false;
-        while Instant::now() < end {
+        while let Some(port) = self.neighbours_ports.next().filter(|_| Instant::now() < end) {
+            let from = SocketAddr::new(neighbour(family), port);
             passing.forget();
-            send(Segment::Syn)?;
+            send(from, Segment::Syn)?;
             if let Some(answer) = passing.answer(called, from, patience).map_err(failed)? {
                 is_answered = true;
-                send(Segment::Acknowledgement(answer))?;
-            }
-            let stream = if is_answered { accepted(&plan.listener, from, patience).map_err(failed)? } else { None };
-            if let Some(stream) = stream {
-                // Ended by a single packet: nobody would answer the usual end.
-                let _ = sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
-                return arrived(family, Direction::Inbound, called, &stream);
+                send(from, Segment::Acknowledgement(answer))?;
+                if let Some(stream) = accepted(&plan.listener, from, patience).map_err(failed)? {
+                    // Ended by a single packet: nobody would answer the usual end.
+                    let _ = sockopt::set_socket_linger(&stream, Some(Duration::ZERO));
+                    return arrived(family, Direction::Inbound, called, &stream);
+                }
             }
             patience = (patience * 2).min(longest);
         }
@@ -193,23 +194,30 @@ impl Passing {
     /// The sequence number of the answer to a SYN, if it comes meanwhile.
     fn answer(&self, from: SocketAddr, to: SocketAddr, patience: Duration) -> io::Result<Option<u32>> {
         let end = Instant::now() + patience;
-        let mut packet = [0; LOOK];
-        loop {
+        let mut late = 0;
+        while late < KEPT {
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(None);
-            }
-            sockopt::set_socket_timeout(&self.0, Timeout::Recv, Some(left))?;
-            match rustix::net::recv(&self.0, &mut packet[..], RecvFlags::empty()) {
+            let flags = if left.is_zero() {
+                // Whoever comes late looks at what came in time.
+                late += 1;
+                RecvFlags::DONTWAIT
+            } else {
+                sockopt::set_socket_timeout(&self.0, Timeout::Recv, Some(left))?;
+                RecvFlags::empty()
+            };
+            let mut packet = [0; LOOK];
+            match rustix::net::recv(&self.0, &mut packet[..], flags) {
                 Ok((read, _)) => {
                     if let Some(sequence) = segment::answer(&packet[..read], from, to) {
                         return Ok(Some(sequence));
                     }
                 }
+                Err(Errno::AGAIN) if left.is_zero() => break,
                 // An interface that goes down says so here.
                 Err(Errno::AGAIN | Errno::INTR | Errno::NETDOWN) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(None)
     }
 }
