@@ -10,6 +10,10 @@ use crate::{
 /// The chains of the kernel from which ours are reached.
 const JUMPS: [(&str, Chain); 2] = [("PREROUTING", Chain::Inbound), ("OUTPUT", Chain::Output)];
 
+/// What opens a TCP connection, as `iptables-save` prints `--syn`. The kernel may see one first in its midst that is older than
+/// the rules, as the sidecar's own to the control plane is, and takes whoever speaks then for the one who called.
+const OPENING: &str = "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN";
+
 /// What puts the rules in force in place of what was there of ours.
 pub fn restore(rules: &Rules, present: &Present) -> String {
     let mut text = String::from("*nat\n");
@@ -21,7 +25,7 @@ pub fn restore(rules: &Rules, present: &Present) -> String {
         text += &format!("-D {jump}\n");
     }
     for (hook, chain) in JUMPS {
-        text += &format!("-A {hook} -p tcp -j {}\n", chain.name());
+        text += &format!("-A {hook} {OPENING} -j {}\n", chain.name());
     }
     text += &chains(rules, &Chain::ALL);
     for chain in present.stale() {

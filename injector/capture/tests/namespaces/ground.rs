@@ -164,6 +164,19 @@ pub fn refused(prefix: &[&str], arguments: &str, code: i32) -> String {
     error
 }
 
+/// Both ends of a connection from the Pod to the peer, the Pod's first.
+pub fn connected(at: Addresses, port: u16) -> (TcpStream, TcpStream) {
+    let listener = thread::spawn(move || {
+        enter_peer();
+        listen(at.peer, port)
+    });
+    let listener = listener.join().expect("the peer listens");
+    let ours = TcpStream::connect((at.peer, port)).expect("the peer is reached");
+    let (theirs, _) = listener.accept().expect("the Pod has called");
+    [&ours, &theirs].map(|end| end.set_read_timeout(Some(LIMIT)).expect("a limit"));
+    (ours, theirs)
+}
+
 /// Who takes a call, and of whom the kernel says that he was called: `outbound 10.96.0.10:80`.
 pub fn call(caller: Caller, to: IpAddr, port: u16) -> String {
     let caller = thread::spawn(move || {

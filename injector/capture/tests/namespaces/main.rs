@@ -4,9 +4,15 @@ mod checked;
 mod ground;
 mod waits;
 
-use std::{fs, net::SocketAddr};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::SocketAddr,
+};
 
-use ground::{APPLICATION, Addresses, Caller, OTHER, PROXY, addresses, call, everybody_listens, in_a_pod, init, run};
+use ground::{
+    APPLICATION, Addresses, Caller, OTHER, PROXY, addresses, call, connected, everybody_listens, in_a_pod, init, run,
+};
 
 const APP: Caller = Caller::Pod(APPLICATION, APPLICATION);
 const AS_PROXY: Caller = Caller::Pod(PROXY, PROXY);
@@ -88,6 +94,34 @@ fn excluded(backend: &str) {
             (APP, at.peer, 80, &*outbound, "none of these"),
         ] {
             reached(at, caller, to, port, reaches, why);
+        }
+    }
+}
+
+#[test]
+fn nft_leaves_alone_what_was_connected_before() {
+    in_a_pod("nft_leaves_alone_what_was_connected_before", || connected_before("nft"));
+}
+
+#[test]
+fn legacy_leaves_alone_what_was_connected_before() {
+    in_a_pod("legacy_leaves_alone_what_was_connected_before", || connected_before("legacy"));
+}
+
+/// The sidecar's connections to the control plane are older than the rules, and no rule had the kernel track them. The
+/// first that it sees of one may come from the other side, as if that had called.
+fn connected_before(backend: &str) {
+    everybody_listens();
+    // Of each two, the peer speaks first by one, and the Pod by the other.
+    let connections = addresses().map(|at| [7001, 7002].map(|port| connected(at, port)));
+    init(&format!("--backend {backend} --no-check"));
+    for [(ours, theirs), (ours_too, theirs_too)] in connections {
+        for (mut from, mut to, who) in [(&theirs, &ours, "the peer"), (&ours_too, &theirs_too, "the Pod")] {
+            let mut heard = [0; 2];
+            from.write_all(b"hi").unwrap();
+            to.read_exact(&mut heard).unwrap_or_else(|error| panic!("{who} to {to:?}: {error}"));
+            to.write_all(b"ho").unwrap();
+            from.read_exact(&mut heard).unwrap_or_else(|error| panic!("{who} is answered by {to:?}: {error}"));
         }
     }
 }
