@@ -9,6 +9,7 @@ use std::{
 use byrnie_proto::ca::{SignRequest, certificate_authority_client::CertificateAuthorityClient};
 use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::time::timeout;
 use tonic::{
     Request, Status,
     metadata::{MetadataValue, errors::InvalidMetadataValue},
@@ -117,7 +118,9 @@ impl Source {
     pub async fn connect_for_long(&self) -> Result<Channel, SourceError> {
         let endpoint = self.endpoint()?.http2_keep_alive_interval(KEEPALIVE_INTERVAL);
         let endpoint = endpoint.keep_alive_timeout(KEEPALIVE_TIMEOUT).keep_alive_while_idle(true);
-        endpoint.connect().await.map_err(|source| self.failed(source))
+        // The limit of the endpoint is for TCP alone. A peer that vanished after that never says a word of TLS.
+        let late = |_| SourceError::Late { address: self.address.clone(), limit: CONNECT_LIMIT };
+        timeout(CONNECT_LIMIT, endpoint.connect()).await.map_err(late)?.map_err(|source| self.failed(source))
     }
 
     fn endpoint(&self) -> Result<Endpoint, SourceError> {
@@ -166,4 +169,28 @@ fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_says_nothing_after_tcp_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = rcgen::generate_simple_self_signed(["byrnie".to_owned()]).unwrap();
+        let roots_file = folder.path().join("root.crt");
+        fs::write(&roots_file, root.cert.pem()).unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let source = Source {
+            workload: "shop/web-1".to_owned(),
+            address: silent.local_addr().unwrap().to_string(),
+            roots_file: Some(roots_file),
+            token_file: folder.path().join("token"),
+        };
+        let end = timeout(2 * CONNECT_LIMIT, source.connect_for_long()).await.expect("it is given up");
+        assert!(matches!(end, Err(SourceError::Late { .. })), "{end:?}");
+    }
 }
