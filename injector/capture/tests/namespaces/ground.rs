@@ -173,7 +173,9 @@ pub fn connected(at: Addresses, port: u16) -> (TcpStream, TcpStream) {
     let listener = listener.join().expect("the peer listens");
     let ours = TcpStream::connect((at.peer, port)).expect("the peer is reached");
     let (theirs, _) = listener.accept().expect("the Pod has called");
-    [&ours, &theirs].map(|end| end.set_read_timeout(Some(LIMIT)).expect("a limit"));
+    for end in [&ours, &theirs] {
+        end.set_read_timeout(Some(LIMIT)).expect("a limit");
+    }
     (ours, theirs)
 }
 

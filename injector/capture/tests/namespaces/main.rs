@@ -118,9 +118,9 @@ fn connected_before(backend: &str) {
     for [(ours, theirs), (ours_too, theirs_too)] in connections {
         for (mut from, mut to, who) in [(&theirs, &ours, "the peer"), (&ours_too, &theirs_too, "the Pod")] {
             let mut heard = [0; 2];
-            from.write_all(b"hi").unwrap();
+            from.write_all(b"hi").expect("the kernel takes it");
             to.read_exact(&mut heard).unwrap_or_else(|error| panic!("{who} to {to:?}: {error}"));
-            to.write_all(b"ho").unwrap();
+            to.write_all(b"ho").expect("the kernel takes it");
             from.read_exact(&mut heard).unwrap_or_else(|error| panic!("{who} is answered by {to:?}: {error}"));
         }
     }
