@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use byrnie_model::Quantity;
 use byrnie_proto::bootstrap::{self, Bootstrap, Server};
 use serde_json::{Value, json};
 
@@ -51,6 +52,9 @@ const WORKLOAD: &str = "$(POD_NAMESPACE)/$(POD_NAME)";
 /// User and group of the sidecar; its traffic is not redirected.
 pub const PROXY_ID: u32 = 1337;
 
+/// What `byrnie-init` asks a node for at most.
+const ENOUGH_FOR_INIT: [(&str, &str); 2] = [("cpu", "10m"), ("memory", "16Mi")];
+
 /// The mode of files of a volume, 0644, as JSON has it.
 const READABLE: u32 = 0o644;
 
@@ -86,7 +90,7 @@ pub fn init(settings: &Settings, choices: &Choices) -> Value {
         "image": settings.init_image,
         "args": [format!("--await-ready={HEALTH_PORT}")],
         "imagePullPolicy": settings.image_pull_policy,
-        "resources": resources(&choices.resources),
+        "resources": resources(&of_init(&choices.resources)),
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "capabilities": {"add": ["NET_ADMIN", "NET_RAW"], "drop": ["ALL"]},
@@ -234,6 +238,21 @@ pub fn volumes() -> [Value; 3] {
         json!({"name": TRUST, "configMap": {"defaultMode": READABLE, "name": "byrnie-trust"}}),
         json!({"name": STATE, "emptyDir": {"medium": "Memory"}}),
     ]
+}
+
+/// What is asked for the sidecar, but no more than is needed: a node keeps for a Pod what its sidecar and the larger of this and
+/// the application ask for.
+fn of_init(resources: &Resources) -> Resources {
+    let mut resources = resources.clone();
+    for (name, enough) in ENOUGH_FOR_INIT {
+        let read = |text: &str| Quantity::parse(text);
+        if let Some(asked) = resources.requests.get_mut(name)
+            && read(enough).zip(read(asked)).is_some_and(|(enough, asked)| enough.is_below(&asked))
+        {
+            enough.clone_into(asked);
+        }
+    }
+    resources
 }
 
 fn resources(resources: &Resources) -> Value {
