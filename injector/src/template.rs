@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use byrnie_model::Quantity;
 use byrnie_proto::bootstrap::{self, Bootstrap, Server};
+use byrnie_source::objects::annotation::SIDECAR;
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 pub const INIT: &str = "byrnie-init";
 
 /// The sidecar, of either kind.
-pub const PROXY: &str = "byrnie-proxy";
+pub const PROXY: &str = SIDECAR;
 
 /// What stands beside a sidecar that is an Envoy.
 pub const AGENT: &str = "byrnie-agent";
