@@ -2,17 +2,13 @@
 
 use std::fmt;
 
+pub use byrnie_source::objects::annotation::{INJECTED, STATUS};
+
 /// `byrnie.io/inject` of a Namespace (a label, `enabled`) or a Pod (a label or annotation, `"true"` or `"false"`).
 pub const INJECT: &str = "byrnie.io/inject";
 
 /// The value of a Namespace's label that has its Pods injected.
 pub const ENABLED: &str = "enabled";
-
-/// Written beside the sidecar, read by the control plane.
-pub const STATUS: &str = "byrnie.io/status";
-
-/// The value of [`STATUS`].
-pub const INJECTED: &str = "injected";
 
 /// Those by which a Pod that has a sidecar of its own says where it listens.
 pub const EXPLICIT: [&str; 2] = ["byrnie.io/inbound", "byrnie.io/upstreams"];

@@ -13,9 +13,12 @@ pub const INBOUND: &str = "byrnie.io/inbound";
 /// `LISTEN=SERVICE.NAMESPACE:PORT`, comma-separated: the addresses where the application finds services.
 pub const UPSTREAMS: &str = "byrnie.io/upstreams";
 
-/// `injected`: written by the injector beside the sidecar that it adds, and believed beside one alone ([`SIDECAR`]): it is
+/// [`INJECTED`]: written by the injector beside the sidecar that it adds, and believed beside one alone ([`SIDECAR`]): it is
 /// copied with the rest of a Pod's metadata.
 pub const STATUS: &str = "byrnie.io/status";
+
+/// The value of [`STATUS`].
+pub const INJECTED: &str = "injected";
 
 /// The init container that the injector's sidecar is in.
 pub const SIDECAR: &str = "byrnie-proxy";
@@ -128,7 +131,7 @@ fn is_explicit(pod: &Pod) -> bool {
 }
 
 fn is_marked(pod: &Pod) -> bool {
-    pod.metadata.annotations.get(STATUS).is_some_and(|status| &**status == "injected")
+    pod.metadata.annotations.get(STATUS).is_some_and(|status| &**status == INJECTED)
 }
 
 fn excluded(text: Option<&std::sync::Arc<str>>, at: Cursor<'_>) -> Vec<RangeInclusive<u16>> {
